@@ -1,0 +1,1 @@
+"""How messages move: envelopes, lanes, mailboxes and leases. This layer knows nothing above it."""

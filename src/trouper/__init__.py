@@ -1,0 +1,3 @@
+"""Actors, channels and the runtime that joins them."""
+
+__version__ = "0.1.0"
