@@ -1,7 +1,6 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-STAMP = $(READY)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test bench docs lint format soak constraints clean
@@ -17,3 +16,52 @@ $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
+
+setup: $(READY) ## make .venv with all that the other targets need
+
+demo: $(READY) ## run the system monitor for 15 s, with failures thrown in
+	$(BIN)/trouper run examples/system_monitor.py --for 15 --override chaos=true
+
+test: $(READY) ## run every test with branch coverage, then hold the limits
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage json --quiet
+	$(BIN)/coverage report
+	$(BIN)/python tools/coverage_gate.py coverage.json
+
+soak: $(READY) ## run the soak tests, a minute each (TROUPER_SOAK_SECONDS)
+	seconds=$${TROUPER_SOAK_SECONDS:-60}; TROUPER_SOAK_SECONDS=$$seconds \
+		$(BIN)/python -m pytest -m soak --timeout $$((seconds + 60)) $(ARGS)
+
+.venv/.ready-bench: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
+	touch $@
+
+bench: .venv/.ready-bench ## measure side by side with peers
+	$(BIN)/python -m benchmarks $(ARGS)
+
+docs: $(READY) ## build the pages into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+lint: $(READY) docs ## check style, types and pages
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/basedpyright
+
+format: $(READY) ## rewrite the code in the house's format
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+constraints: ## resolve the newest allowed versions and write constraints.txt
+	fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT \
+		&& $(PYTHON) -m venv "$$fresh" \
+		&& "$$fresh"/bin/python -m pip install --quiet '.[dev,bench,monitor]' \
+		&& "$$fresh"/bin/python -m pip freeze --exclude trouper > "$$fresh"/frozen \
+		&& cp "$$fresh"/frozen constraints.txt
+
+clean: ## remove everything that the targets made
+	rm -rf .venv site dist build htmlcov .coverage .coverage.* coverage.json
+	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

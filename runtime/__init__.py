@@ -1,1 +1,1 @@
-"""How graphs run and where results live: runs, stores and the command line, on top of the actors."""
+"""How graphs run and where results live: runs, stores and the command line, above the actors."""
