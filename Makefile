@@ -54,6 +54,7 @@ format: $(READY) ## rewrite the code in the house's format
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+# Choose the oldest Python at hand (PYTHON=...): what it gets, a newer one can install too.
 constraints: ## resolve the newest allowed versions and write constraints.txt
 	fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT \
 		&& $(PYTHON) -m venv "$$fresh" \
