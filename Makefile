@@ -44,10 +44,13 @@ bench: .venv/.ready-bench ## measure side by side with peers
 docs: $(READY) ## build the pages into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
+# mypy refuses a folder that has no Python file in it.
+PROGRAMS = $(patsubst %/,%,$(sort $(dir $(wildcard examples/*.py benchmarks/*.py))))
+
 lint: $(READY) docs ## check style, types and pages
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
+	$(BIN)/mypy src tests tools $(PROGRAMS)
 	$(BIN)/basedpyright
 
 format: $(READY) ## rewrite the code in the house's format
