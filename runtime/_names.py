@@ -1,0 +1,92 @@
+"""What a node may be called, and what it is called when nobody said.
+
+Rule 1: an explicit name is kept as it is; only a class name is shortened (known fault F16).
+Rule 2: names are plain words, because they end up in file names, addresses and terminals.
+"""
+
+import difflib
+import functools
+import inspect
+import re
+from collections.abc import Iterable
+from typing import get_origin
+
+_LEGAL = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_SUFFIXES = ("Task", "Actor")
+# Before a capital that starts a word: `HTTPFetch` -> `HTTP_Fetch`, `loadV2Data` -> `load_V2_Data`.
+_WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_SHOWN = 20
+"""At most so many known names stand in an error."""
+
+
+def check_name(name: object, what: str = "node") -> str:
+    """Return `name` if it is legal, else say what is wrong with it.
+
+    Args:
+        what: the kind of thing that is named, for the error: "node", "workflow", "run".
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"a {what} name is a str, got {name!r}")
+    if _LEGAL.fullmatch(name):
+        return name
+    raise ValueError(f"{name[:140]!r} is no {what} name: {_what_is_wrong(name)}")
+
+
+def _what_is_wrong(name: str) -> str:
+    if not name:
+        return "it is empty; give it at least one letter"
+    if len(name) > 128:
+        return f"it has {len(name)} characters; use at most 128"
+    if name.startswith("@"):
+        return "a leading '@' is reserved ('@run' is what comes from outside); leave it out"
+    if "." in name:
+        return f"dots address outputs, as in 'monitor.alerts'; write {name.replace('.', '_')!r}"
+    return f"use letters a-z, digits, '_' and '-' only; {_without_others(name)!r} would do"
+
+
+def _without_others(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_") or "node_1"
+
+
+def infer_name(obj: object) -> str:
+    """Return the name of a node made from `obj`.
+
+    A class gives its name in snake_case without a `Task` or `Actor` at the end (`HTTPFetchActor`
+    -> `http_fetch`), an instance its class's, a function its own unchanged, a
+    `functools.partial` that of what it wraps.
+    """
+    while isinstance(obj, functools.partial):
+        obj = obj.func
+    target = get_origin(obj) or obj
+    if inspect.isroutine(target):
+        name = target.__name__
+    else:
+        name = _class_name_to_node_name(target if isinstance(target, type) else type(target))
+    if not _LEGAL.fullmatch(name):
+        raise ValueError(f"{_shown(obj)} gives no usable name ({name!r}); pass name=")
+    return name
+
+
+def _class_name_to_node_name(cls: type) -> str:
+    name = cls.__name__
+    for suffix in _SUFFIXES:
+        if name.endswith(suffix):
+            name = name.removesuffix(suffix)
+            break
+    return _WORD_START.sub("_", name).lower().strip("_")
+
+
+def _shown(obj: object) -> str:
+    return obj.__qualname__ if isinstance(obj, type) or inspect.isroutine(obj) else repr(obj)
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Return " did you mean 'fetch'?", or else what is known, to put after an error's `;`."""
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    if close:
+        return f" did you mean {close[0]!r}?"
+    if not names:
+        return " there are none yet"
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f" known: {', '.join(repr(each) for each in names[:_SHOWN])}{more}"
