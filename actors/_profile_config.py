@@ -1,0 +1,160 @@
+"""The configuration that a task reads: plain data that nobody can change (known fault F18)."""
+
+import datetime
+import decimal
+import hashlib
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from enum import Enum
+from pathlib import PurePath
+from types import MappingProxyType
+from typing import Any, NoReturn, TypeGuard
+
+import msgspec
+
+_PLAIN = (str, int, float, bool, bytes)
+_SCALARS = (
+    *_PLAIN,
+    type(None),
+    datetime.datetime,
+    datetime.date,
+    datetime.time,
+    datetime.timedelta,
+    decimal.Decimal,
+    uuid.UUID,
+    PurePath,
+    Enum,
+)
+
+
+class ProfileConfig(Mapping[str, Any]):
+    """A read-only mapping, down to its last list.
+
+    Mappings inside become `ProfileConfig`, lists become tuples; `to_dict()` gives plain ones
+    back. Only plain data may stand in it: objects are handed to a workflow as `deps=`.
+    """
+
+    __module__ = "trouper"
+    __slots__ = ("_data", "_name")
+    _data: Mapping[str, Any]
+    _name: str | None
+
+    def __init__(self, data: Mapping[str, Any] | None = None, *, name: str | None = None) -> None:
+        """Copy `data`, all of it.
+
+        Args:
+            name: the profile that was chosen; None when none was.
+
+        Raises:
+            TypeError: a key is no str, or a value is no plain data; with the place.
+        """
+        object.__setattr__(self, "_data", MappingProxyType(_frozen_items(data or {}, "config")))
+        object.__setattr__(self, "_name", name)
+
+    @property
+    def name(self) -> str | None:
+        """The profile that was chosen; None when none was."""
+        return self._name
+
+    def __getitem__(self, key: str) -> Any:
+        return self._data[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._data)
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __eq__(self, other: object) -> bool:
+        """Compare the content with any mapping's; the name does not count, nor list or tuple."""
+        if not isinstance(other, Mapping):
+            return NotImplemented
+        return bool(self.to_dict() == _thawed(other))
+
+    __hash__ = None  # type: ignore[assignment]  # equal to dicts, which have none
+
+    def __repr__(self) -> str:
+        name = "" if self._name is None else f", name={self._name!r}"
+        return f"ProfileConfig({self.to_dict()!r}{name})"
+
+    def __setattr__(self, key: str, value: object) -> NoReturn:
+        raise AttributeError(f"config is read-only, so {key!r} can't be set; {_FIX}")
+
+    def __delattr__(self, key: str) -> NoReturn:
+        raise AttributeError(f"config is read-only, so {key!r} can't be deleted; {_FIX}")
+
+    def __copy__(self) -> "ProfileConfig":
+        return self
+
+    def __deepcopy__(self, memo: object) -> "ProfileConfig":
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (self.to_dict(), self._name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a fresh copy of plain dicts and lists, which the caller may change."""
+        return {key: _thawed(value) for key, value in self._data.items()}
+
+    def content_hash(self) -> str:
+        """Return 32 hex digits that are equal for equal content, in every process and order."""
+        packed = msgspec.msgpack.encode(_packable(self), order="deterministic")
+        return hashlib.blake2b(packed, digest_size=16).hexdigest()
+
+
+_FIX = "keep what changes in ctx.state, or start from config.to_dict()"
+
+
+def _restore(data: dict[str, Any], name: str | None) -> ProfileConfig:
+    return ProfileConfig(data, name=name)
+
+
+def _is_mapping(value: object) -> TypeGuard[Mapping[Any, Any]]:
+    return isinstance(value, Mapping)
+
+
+def _is_list(value: object) -> TypeGuard[Sequence[Any]]:
+    return isinstance(value, list | tuple)
+
+
+def _frozen_items(data: Mapping[Any, Any], where: str) -> dict[str, Any]:
+    for key in data:
+        if not isinstance(key, str):
+            raise TypeError(f"the key {key!r} in {where} is no str; write {str(key)!r}")
+    return {key: _frozen(value, f"{where}[{key!r}]") for key, value in data.items()}
+
+
+def _frozen(value: Any, where: str) -> Any:
+    if _is_mapping(value):
+        return ProfileConfig(_frozen_items(value, where))
+    if _is_list(value):
+        return tuple(_frozen(each, f"{where}[{index}]") for index, each in enumerate(value))
+    if isinstance(value, _SCALARS):
+        return value
+    raise TypeError(
+        f"{where} is a {type(value).__name__}, which is no plain data; "
+        f"make it dicts, lists and scalars, or hand it to the workflow as deps="
+    )
+
+
+def _thawed(value: Any) -> Any:
+    if _is_mapping(value):
+        return {key: _thawed(each) for key, each in value.items()}
+    if _is_list(value):
+        return [_thawed(each) for each in value]
+    return value
+
+
+def _packable(value: Any) -> Any:
+    """Return what msgpack can hold, with other scalars tagged by type: a date is no str."""
+    if _is_mapping(value):
+        return {key: _packable(each) for key, each in value.items()}
+    if _is_list(value):
+        return [_packable(each) for each in value]
+    if value is None or (type(value) in _PLAIN and not _is_long(value)):
+        return value
+    return msgspec.msgpack.Ext(1, f"{type(value).__qualname__}:{value!r}".encode())
+
+
+def _is_long(value: Any) -> bool:
+    return isinstance(value, int) and not -(2**63) <= value < 2**64
