@@ -1,5 +1,9 @@
 """Actors, channels and the runtime that joins them."""
 
+from .actors._failure import FailureSummary as FailureSummary
+from .actors._profile_config import ProfileConfig as ProfileConfig
+from .actors._protocols import Runnable as Runnable
+from .actors._protocols import Streamable as Streamable
 from .channels._channel_errors import BrokenResourceError as BrokenResourceError
 from .channels._channel_errors import ClosedResourceError as ClosedResourceError
 from .channels._channel_errors import EndOfChannel as EndOfChannel
