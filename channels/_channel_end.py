@@ -54,6 +54,10 @@ class ChannelEnd:
 
         To be called before a message is placed or taken: a cancel here leaves nothing behind.
         """
+        if not self._granted:
+            # The first operation here. The time since this end was made is not its task's slice.
+            self._begin_slice()
+            return
         used = self._granted - self._credit
         self._credit = self._granted = self._meter.grant(used)
         if not self._credit:
@@ -64,4 +68,5 @@ class ChannelEnd:
         self._begin_slice()
 
     def _begin_slice(self) -> None:
-        self._credit = self._granted = 0 if self._closed else self._meter.restart()
+        self._granted = self._meter.restart()
+        self._credit = 0 if self._closed else self._granted

@@ -54,7 +54,7 @@ class ChannelState(Generic[T]):
         "_capacity",
         "_dropped",
         "_peak",
-        "_turn_given_at",
+        "arriving",
         "data",
         "limit",
         "open_receivers",
@@ -78,24 +78,15 @@ class ChannelState(Generic[T]):
         self.waiting_senders = self.senders.waiters
         self.open_senders = self.open_receivers = 0
         self.received = 0
-        self._turn_given_at = -1
-        """What `received` was when a sender last let the receivers run before it dropped."""
+        self.arriving = 0
+        """Receivers that go on as soon as trio lets them: woken by a message, or at a slice's end.
+        Before a sender drops a message it lets them run; else it would, within one slice, drop what
+        they only had no chance to take."""
         self._dropped: dict[str, int] = {}
         self._peak = 0
 
     def has_room(self) -> bool:
         return len(self.data) < self._capacity or bool(self.receivers.waiters)
-
-    def wants_turn(self) -> bool:
-        """Return whether receivers should run before a message is lost for want of room.
-
-        A sender that never waits would else drop messages that a ready receiver had no chance to
-        take. Asked again before the receivers took anything, the answer is no (but always yes when
-        the loss is an error: a caller that tries in a loop must not keep all others from running).
-        """
-        used = self._turn_given_at != self.received
-        self._turn_given_at = self.received
-        return used or self.overflow == "fail"
 
     def put(self, value: T) -> bool:
         """Place `value`, or drop one as the overflow says; return False if it has to wait.
@@ -105,6 +96,7 @@ class ChannelState(Generic[T]):
         """
         if self.receivers.waiters:
             self.received += 1
+            self.arriving += 1
             waiter = self.receivers.pop_first()
             waiter.value = value
             waiter.wake()

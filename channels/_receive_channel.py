@@ -133,7 +133,11 @@ class ReceiveChannel(
                 if self._credit > 0:
                     self._credit -= 1
                     return channel.take()
-                await self._renew_credit()
+                channel.arriving += 1
+                try:
+                    await self._renew_credit()
+                finally:
+                    channel.arriving -= 1
             elif channel.open_senders:
                 return await self._wait_for_message()
             else:
@@ -148,6 +152,7 @@ class ReceiveChannel(
         waiter, self._spare = self._spare or Waiter(channel.receivers), None
         channel.receivers.join(waiter, self)
         await trio.lowlevel.wait_task_rescheduled(waiter.abort)
+        channel.arriving -= 1
         value: T_co = waiter.value
         del waiter.value
         self._spare = waiter

@@ -33,8 +33,7 @@ class SendChannel(ChannelEnd, trio.abc.SendChannel[T_contra], anyio.abc.ObjectSe
         """Place `value` in the channel; wait until there is room.
 
         If cancelled, `value` was not placed. With an overflow other than "block" this never waits
-        for room; before it drops a message it lets the receivers run, once for each time that they
-        took something.
+        for room; but before a message is lost, receivers that were woken and did not run yet, run.
 
         Raises:
             trouper.ClosedResourceError: you closed this channel end, maybe during the wait.
@@ -121,13 +120,13 @@ class SendChannel(ChannelEnd, trio.abc.SendChannel[T_contra], anyio.abc.ObjectSe
 
     async def _send_slowly(self, value: T_contra) -> None:
         channel = self._channel
-        turn_given = False
+        yielded = False
         while not self._closed and channel.open_receivers:
             full = not channel.has_room()
             if full and channel.overflow == "block":
                 return await self._wait_for_room(value)
-            if full and not turn_given and channel.wants_turn():
-                turn_given = True
+            if full and (channel.arriving or (channel.overflow == "fail" and not yielded)):
+                yielded = True
                 await self._let_others_run()
             elif self._credit > 0:
                 self._credit -= 1
