@@ -1,0 +1,70 @@
+"""Configuration files: YAML 1.2, JSON and TOML, where a key stands once or is an error."""
+
+import json
+import tomllib
+from collections.abc import Callable, Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any, cast
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+
+def load_yaml(text: str) -> Any:
+    """Return the one document in `text`: safe, and 1.2, so `1e-3` is a float and `no` a str."""
+    yaml: Any = YAML(typ="safe", pure=True)  # its methods have no annotations
+    return yaml.load(text)
+
+
+def load_config(path: str | PathLike[str]) -> dict[str, Any]:
+    """Return the mapping that a configuration file holds; an empty file gives an empty one.
+
+    Raises:
+        ValueError: it can't be read, and where: file and, if there is one, line.
+        OSError: there is no such file, or it may not be opened.
+    """
+    file = Path(path)
+    reader = _READERS.get(file.suffix.lower())
+    if reader is None:
+        raise ValueError(f"{file}: {file.suffix or 'no suffix'!r}; use {', '.join(_READERS)}")
+    try:
+        data = reader(file.read_text(encoding="utf-8-sig"))
+    except (YAMLError, ValueError) as problem:
+        raise ValueError(f"{file}{_where(problem)}") from problem
+    if data is None:
+        return {}
+    if type(data) is dict:
+        return cast("dict[str, Any]", data)
+    raise ValueError(f"{file}: it holds a {type(data).__name__}; write `key: value` pairs")
+
+
+def _where(problem: Exception) -> str:
+    """Return the line and what is wrong there, as `, line 3: duplicate key`."""
+    mark: Any = getattr(problem, "problem_mark", None)
+    if mark is not None:
+        return f", line {mark.line + 1}: {getattr(problem, 'problem', None) or problem}"
+    if isinstance(problem, json.JSONDecodeError):
+        return f", line {problem.lineno}: {problem.msg}"
+    return f": {problem}"
+
+
+def _load_json(text: str) -> Any:
+    return json.loads(text, object_pairs_hook=_unique) if text.strip() else None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"found duplicate key {key!r}; keep one of them")
+        found[key] = value
+    return found
+
+
+_READERS: Mapping[str, Callable[[str], Any]] = {
+    ".yaml": load_yaml,
+    ".yml": load_yaml,
+    ".json": _load_json,
+    ".toml": tomllib.loads,
+}
