@@ -124,20 +124,20 @@ class SendChannel(ChannelEnd, trio.abc.SendChannel[T_contra], anyio.abc.ObjectSe
         while not self._closed and channel.open_receivers:
             full = not channel.has_room()
             if full and channel.overflow == "block":
-                return await self._wait_for_room(value)
+                await self._wait_for_room(value)
+                return
             if full and (channel.arriving or (channel.overflow == "fail" and not yielded)):
                 yielded = True
                 await self._let_others_run()
             elif self._credit > 0:
                 self._credit -= 1
                 channel.put(value)
-                return None
+                return
             else:
                 await self._renew_credit()
         # An error may be caught in a loop: it has to let others run too.
         await trio.lowlevel.checkpoint()
-        self._check_open()
-        return None
+        raise self._refusal()
 
     async def _wait_for_room(self, value: T_contra) -> None:
         line = self._channel.senders
@@ -149,10 +149,11 @@ class SendChannel(ChannelEnd, trio.abc.SendChannel[T_contra], anyio.abc.ObjectSe
         self._begin_slice()
 
     def _check_open(self) -> None:
-        if self._closed:
-            raise send_closed()
-        if not self._channel.open_receivers:
-            raise broken()
+        if self._closed or not self._channel.open_receivers:
+            raise self._refusal()
+
+    def _refusal(self) -> Exception:
+        return send_closed() if self._closed else broken()
 
 
 SendChannel.__module__ = "trouper"

@@ -1,0 +1,203 @@
+"""What an actor sees besides: its messages, in and out."""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any, Generic, NoReturn
+
+import attrs
+from typing_extensions import TypeVar
+
+from ..channels._context import message_context
+from ..channels._envelope import Envelope
+from ..channels._inbox import EndOfInput
+from ..channels._outlet import Outlet
+from ._every import Every
+from ._mailbox import Mailbox
+from ._stopping import Stopping
+from ._task_context import DepsT, InputT, StateT, TaskContext
+
+OutputT = TypeVar("OutputT", default=Any)
+
+_sent_in = message_context.get
+
+
+@attrs.frozen(eq=False, weakref_slot=False)
+class ActorContext(TaskContext[StateT, DepsT, InputT], Generic[StateT, DepsT, InputT, OutputT]):
+    """A `TaskContext` with a default input and a default output.
+
+    `async for message in ctx` and `await ctx.receive()` take messages one at a time; asking for the
+    next one acknowledges the last. `await ctx.send(x)` and `yield x` send to every reader.
+    """
+
+    _mailbox: Mailbox | None = None
+    _outlet: Outlet | None = None
+    _outputs: Mapping[str, Outlet] = {}
+    stopping: Stopping = attrs.Factory(Stopping)
+    """Set when the run drains."""
+
+    # -- in ----------------------------------------------------------------------------------
+
+    async def receive(self) -> InputT:
+        """Return the next message; wait until there is one. Acknowledges the last one.
+
+        If cancelled, no message is lost or skipped.
+
+        Raises:
+            EndOfInput: every upstream has ended. Let it leave `run()`: that is a normal end.
+            trio.BusyResourceError: another task of this actor holds a message or waits for one.
+            NotImplementedError: this context was made by hand and is connected to no run.
+        """
+        box = self._mailbox
+        if box is None:
+            self._refuse("receive")
+        # The fast path: credit, and the task that holds the lease is the one that runs now.
+        credit = box.credit
+        if credit <= 0 or not box.coro.cr_running:
+            return await box.take_slow()
+        if box.buffer is None:
+            return await box.switch_context(box.take_turn())
+        box.credit = credit - 1
+        box.leased = envelope = box.buffer.popleft()
+        if envelope.context is not box.bound:
+            return await box.switch_context(envelope)
+        return envelope.payload
+
+    async def receive_many(self, max: int = 64) -> list[InputT]:
+        """Return 1 to `max` messages; wait for the first. They are acknowledged together.
+
+        Raises:
+            ValueError: `max` is below 1.
+            EndOfInput, trio.BusyResourceError, NotImplementedError: as `receive`.
+        """
+        if self._mailbox is None:
+            self._refuse("receive_many")
+        if max < 1:
+            raise ValueError(f"receive_many() takes max >= 1, got {max}")
+        return await self._mailbox.take_batch(max)
+
+    def __aiter__(self) -> AsyncGenerator[InputT, None]:
+        box = self._mailbox
+        if box is None:
+            self._refuse("async for")
+        # One iterator serves all loops of an incarnation, and its driver closes it: a generator
+        # left by `break` would otherwise be collected with a warning.
+        if box.iterator is None or box.iterator.ag_frame is None or box.iterator.ag_running:
+            box.iterator = self._messages(box)
+        box.credit = 0
+        return box.iterator
+
+    async def _messages(self, box: Mailbox) -> AsyncGenerator[InputT, None]:
+        while True:
+            try:
+                payload = await box.take_slow()
+            except EndOfInput:
+                return
+            coro = box.coro
+            yield payload
+            buffer = box.buffer
+            if buffer is None:
+                while box.credit > 0 and box.coro is coro:
+                    yield await box.switch_context(box.take_turn())
+                continue
+            popleft = buffer.popleft
+            while (credit := box.credit) > 0 and box.coro is coro:
+                box.credit = credit - 1
+                box.leased = envelope = popleft()
+                if envelope.context is not box.bound:
+                    yield await box.switch_context(envelope)
+                else:
+                    yield envelope.payload
+
+    @property
+    def message(self) -> Envelope[InputT] | None:
+        """The envelope in hand (of a batch, the first); None if there is none."""
+        return None if self._mailbox is None else self._mailbox.leased
+
+    # -- out ---------------------------------------------------------------------------------
+
+    async def send(self, x: OutputT, to: str | None = None) -> None:
+        """Send a message to every reader of the default output, or of the output named `to`.
+
+        Waits while a reader's edge is full (overflow "block"). If cancelled, nothing was sent.
+
+        Raises:
+            KeyError: there is no output named `to`; the text lists those declared.
+            BufferOverflow: an edge with overflow="fail" is full.
+            EndOfOutput: the run drains and this was the last message, or nobody reads any more.
+            NotImplementedError: this context was made by hand and is connected to no run.
+        """
+        outlet = self._outlet
+        if to is not None or outlet is None:
+            await self._output(to).put(x)
+            return
+        # The fast path: one lane with room, and nothing special to do.
+        lane = outlet.one
+        if lane is None:
+            await outlet.put(x)
+            return
+        buffer = lane.buffer
+        if len(buffer) >= lane.limit:
+            await outlet.put(x)
+            return
+        lineage = outlet.lineage
+        leased = lineage.leased
+        if leased is lineage.root or not lineage.keeps_ids:
+            origin = lineage.next_origin()
+        else:
+            lineage.root = leased
+            lineage.emitted = 1
+            origin = leased.origin or (leased.source, leased.seq)  # type: ignore[union-attr]
+        outlet.last = x
+        lane.sent = seq = lane.sent + 1
+        buffer.append(Envelope(x, lane.source, seq, 1, _sent_in(), origin))
+
+    async def send_many(self, xs: Sequence[OutputT], to: str | None = None) -> None:
+        """Send messages in order; as fast as it gets. If cancelled, a prefix was sent.
+
+        Raises: as `send`.
+        """
+        await self._output(to).put_many(xs)
+
+    def _output(self, to: str | None) -> Outlet:
+        if self._outlet is None:
+            self._refuse("send")
+        if to is None:
+            return self._outlet
+        if to not in self._outputs:
+            declared = ", ".join(sorted(self._outputs)) or "none"
+            raise KeyError(
+                f"{self.action.name!r} has no output {to!r} (declared: {declared}); "
+                f"declare it with outputs={{{to!r}: Type}}"
+            )
+        return self._outputs[to]
+
+    # -- time --------------------------------------------------------------------------------
+
+    def every(self, seconds: float) -> Every:
+        """Return ticks 0, 1, 2, ... at once and then every so many seconds on trio's clock.
+
+        They neither drift nor pile up: a tick missed is left out. They end when the run drains.
+
+        Raises:
+            ValueError: `seconds` is not above 0 and finite.
+        """
+        return Every(seconds, self.stopping)
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise NotImplementedError(
+            f"{what}: this ActorContext is connected to no run; run the actor in a Workflow "
+            "(await wf.execute(), or trouper.run(wf)), which gives it a connected context"
+        )
+
+
+class GeneratorContext(ActorContext[StateT, DepsT, InputT, OutputT]):
+    """The context of an async generator: it remembers a send, for the `yield` of the same object."""
+
+    __slots__ = ()
+
+    async def send(self, x: OutputT, to: str | None = None) -> None:
+        await ActorContext.send(self, x, to)
+        if to is None and self._mailbox is not None:
+            self._mailbox.repeat = (x, self._mailbox.leased)
+
+
+ActorContext.__module__ = "trouper"

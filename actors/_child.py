@@ -1,0 +1,234 @@
+"""A supervised child: what stays while its incarnations come and go."""
+
+import math
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from inspect import isasyncgen
+from typing import Any, Protocol
+
+import trio
+from attrs import define, field, frozen
+
+from ..channels._context import message_context
+from ..channels._outlet import Outlet
+from ._actor_context import ActorContext
+from ._current import current_context
+from ._driver import drive_coroutine, drive_generator
+from ._failure import FailureSummary, summarize
+from ._lifecycle import Event, State, step
+from ._mailbox import Mailbox
+from ._restart import RestartPolicy
+from ._stopping import Stopping
+from ._task_context import TaskContext
+
+KEPT_FAILURES = 5
+"""Summaries of the last failures that a child keeps; older ones are only counted."""
+
+Hook = Callable[..., Awaitable[None]]
+
+
+@frozen
+class Behaviour:
+    """What one incarnation runs."""
+
+    run: Callable[[Any], Any]
+    """Takes the context; returns an awaitable or an async generator."""
+    start: Hook | None = None
+    """`await start(ctx)`, before the first message."""
+    stop: Hook | None = None
+    """`await stop(ctx, reason)`, whatever the end: "normal", "failed", "cancelled"."""
+    restarted: Hook | None = None
+    """`await restarted(cause)` on an instance that serves again after a failure."""
+
+
+class Probe(Protocol):
+    """Where the test harness may interfere."""
+
+    def at(self, point: str, node: str) -> None:
+        """Called at `start`, `finish` and `restart` of an incarnation; may raise."""
+        ...
+
+
+@define(eq=False)
+class Child:
+    """One node's record: lifecycle, counts and failures."""
+
+    name: str
+    policy: RestartPolicy
+    probe: Probe | None = None
+    state: State = State.WAITING
+    incarnation: int = 0
+    """How many times it was started."""
+    failed: int = 0
+    """How many incarnations failed."""
+    failures: deque[FailureSummary] = field(factory=lambda: deque(maxlen=KEPT_FAILURES))
+    counted: deque[float] = field(factory=deque)
+    """When the failures happened that count for the restart intensity, seconds on trio's clock."""
+    streak: int = 0
+    """Failures in a row."""
+    started_at: float = -math.inf
+    value: Any = None
+    """The output, once it is done."""
+    error: Exception | None = None
+    """The failure that ended it, once it has failed."""
+
+    def move(self, event: Event) -> None:
+        self.state = step(self.state, event)
+
+    def begin(self) -> None:
+        self.move(Event.START)
+        self.incarnation += 1
+        self.started_at = trio.current_time()
+        if self.probe is not None:
+            self.probe.at("start", self.name)
+
+    async def incarnate(self) -> None:
+        """Run one incarnation to its end.
+
+        Raises:
+            Exception: it failed.
+        """
+        raise NotImplementedError
+
+    def note_failure(self, error: Exception, now: float) -> FailureSummary:
+        """Record a failure as text, so that neither it nor its frames stay alive (case X17)."""
+        summary = summarize(error)
+        self.failed += 1
+        if now - self.started_at >= self.policy.backoff.forgiven_after:
+            self.streak = 0
+        self.streak += 1
+        self.failures.append(summary)
+        return summary
+
+    def count_failure(self, now: float) -> None:
+        """Let a failure count for the restart intensity; forget those older than the period."""
+        self.counted.append(now)
+        while self.counted[0] < now - self.policy.period:
+            self.counted.popleft()
+
+    def may_go_on(self) -> bool:
+        """Return whether there can be more to do after a normal return."""
+        return False
+
+    def close(self) -> None:
+        """Tell its neighbours that nothing more comes, and nothing more is taken. Idempotent."""
+
+
+@define(eq=False)
+class TaskChild(Child):
+    """A batch task: one call, one result."""
+
+    call: Callable[[TaskContext[Any, Any, Any]], Awaitable[Any]] | None = None
+    make_context: Callable[[], TaskContext[Any, Any, Any]] | None = None
+
+    async def incarnate(self) -> None:
+        assert self.call is not None and self.make_context is not None
+        self.begin()
+        self.move(Event.READY)
+        context = self.make_context()
+        current_context.set(context)
+        try:
+            self.value = await self.call(context)
+        except Exception as error:
+            now = trio.current_time()
+            self.note_failure(error, now)
+            self.count_failure(now)
+            raise
+        self.move(Event.END)
+
+
+@define(eq=False)
+class ActorChild(Child):
+    """A streaming actor: a mailbox and outputs that outlive its incarnations."""
+
+    mailbox: Mailbox = field(factory=lambda: Mailbox(""))
+    outlet: Outlet | None = None
+    outputs: Mapping[str, Outlet] = field(factory=dict)
+    """Further named outputs."""
+    make_behaviour: Callable[[], Behaviour] | None = None
+    make_context: Callable[..., ActorContext[Any, Any, Any, Any]] | None = None
+    stopping: Stopping = field(factory=Stopping)
+    shutdown: float = 5.0
+    """Seconds that the `stop` hook may take when the actor is cancelled."""
+    expired: int = 0
+    """Incarnations that ended because the deadline of their message passed."""
+
+    def all_outlets(self) -> list[Outlet]:
+        return [*([self.outlet] if self.outlet is not None else []), *self.outputs.values()]
+
+    async def incarnate(self) -> None:
+        assert self.make_behaviour is not None and self.make_context is not None
+        box = self.mailbox
+        self.begin()
+        with trio.CancelScope() as scope:
+            box.begin(scope)
+            message_context.set(box.base)
+            behaviour = self.make_behaviour()
+            context = self.make_context()
+            current_context.set(context)
+            await self._live(behaviour, context, box)
+        if scope.cancelled_caught:
+            self.expired += 1
+            self.move(Event.RESTART)
+        else:
+            self.move(Event.END)
+            if self.outlet is not None:
+                self.value = self.outlet.last
+
+    async def _live(
+        self, behaviour: Behaviour, context: ActorContext[Any, Any, Any, Any], box: Mailbox
+    ) -> None:
+        reason = "failed"
+        try:
+            await self._run(behaviour, context, box)
+            reason = "normal"
+        except Exception as error:
+            now = trio.current_time()
+            if box.reject(self.note_failure(error, now)):
+                self.count_failure(now)
+            raise
+        except trio.Cancelled:
+            reason = "cancelled"
+            self._return_lease(box)
+            raise
+        finally:
+            if box.iterator is not None:
+                await box.iterator.aclose()
+            if behaviour.stop is not None:
+                with trio.CancelScope(shield=True, deadline=trio.current_time() + self.shutdown):
+                    await behaviour.stop(context, reason)
+
+    async def _run(
+        self, behaviour: Behaviour, context: ActorContext[Any, Any, Any, Any], box: Mailbox
+    ) -> None:
+        if behaviour.start is not None:
+            await behaviour.start(context)
+        if behaviour.restarted is not None and self.failed:
+            await behaviour.restarted(self.failures[-1])
+        self.move(Event.READY)
+        body = behaviour.run(context)
+        if isasyncgen(body):
+            assert self.outlet is not None
+            await drive_generator(body, box, self.outlet)
+        else:
+            await drive_coroutine(body, box)
+        if self.probe is not None:
+            self.probe.at("finish", self.name)
+        await box.finish()
+
+    def _return_lease(self, box: Mailbox) -> None:
+        """Cancelled: by the deadline of the message in hand, or from outside (then it comes again)."""
+        leased = box.leased
+        deadline = None if leased is None else leased.context.deadline
+        if deadline is not None and deadline <= trio.current_time():
+            box.expire()
+        else:
+            box.release()
+
+    def may_go_on(self) -> bool:
+        return not self.stopping and not (self.mailbox.at_end() and not self.mailbox.returned)
+
+    def close(self) -> None:
+        for outlet in self.all_outlets():
+            outlet.end()
+        self.mailbox.close()

@@ -1,0 +1,98 @@
+"""Run one incarnation's body: a coroutine, or a generator whose yields are sends.
+
+`yield x` behaves exactly as `await ctx.send(x)`: this task performs the send itself, and any
+exception of that send, Cancelled included, goes into the generator at its `yield`. So scopes and
+nurseries around a yield work, and context variables hold.
+"""
+
+from collections.abc import AsyncGenerator, Awaitable
+from typing import Any
+
+from ..channels._context import message_context
+from ..channels._envelope import Envelope
+from ..channels._inbox import EndOfInput
+from ..channels._outlet import EndOfOutput, Outlet
+from ._mailbox import NO_REPEAT, Mailbox
+
+_sent_in = message_context.get
+
+
+async def drive_coroutine(body: Awaitable[Any], box: Mailbox) -> Any:
+    """Await a body; its own end of input or output is a normal end."""
+    try:
+        return await body
+    except (EndOfInput, EndOfOutput) as end:
+        if not is_own_end(end, box):
+            raise
+    except BaseExceptionGroup as group:
+        if not is_own_end(group, box):
+            raise
+    return None
+
+
+async def drive_generator(body: AsyncGenerator[Any, None], box: Mailbox, outlet: Outlet) -> None:
+    """Iterate a body and send what it yields.
+
+    A yield is not sent when it is the same object as the directly preceding `send`, with no
+    receive, send or yield between (the seed's `Monitor` does both); it is counted as repeated.
+    """
+    try:
+        async for value in body:
+            lane = outlet.one
+            if lane is None or box.repeat is not NO_REPEAT:
+                await _yield_slow(body, value, box, outlet)
+                continue
+            buffer = lane.buffer
+            if len(buffer) >= lane.limit:
+                await _yield_slow(body, value, box, outlet)
+                continue
+            leased = box.leased
+            if leased is box.root or not box.keeps_ids:
+                origin = box.next_origin()
+            else:
+                box.root = leased
+                box.emitted = 1
+                origin = leased.origin or (leased.source, leased.seq)  # type: ignore[union-attr]
+            outlet.last = value
+            lane.sent = seq = lane.sent + 1
+            buffer.append(Envelope(value, lane.source, seq, 1, _sent_in(), origin))
+    except (EndOfInput, EndOfOutput) as end:
+        if not is_own_end(end, box):
+            raise
+    except BaseExceptionGroup as group:
+        if not is_own_end(group, box):
+            raise
+    finally:
+        await body.aclose()
+
+
+async def _yield_slow(
+    body: AsyncGenerator[Any, None], value: Any, box: Mailbox, outlet: Outlet
+) -> None:
+    """Send one yielded value; if that fails, go on with what the generator makes of the failure."""
+    while True:
+        repeated, leased = box.repeat
+        box.repeat = NO_REPEAT
+        if repeated is value and leased is box.leased:
+            box.repeated += 1
+            return
+        try:
+            await outlet.put(value)
+            return
+        except EndOfOutput:
+            await body.aclose()
+            return
+        except BaseException as error:
+            try:
+                value = await body.athrow(error)
+            except StopAsyncIteration:
+                return
+
+
+def is_own_end(error: BaseException, box: Mailbox) -> bool:
+    """Return whether an error is the end of this actor's own input or output, and nothing else."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    if isinstance(error, EndOfInput):
+        return error.inbox is box
+    return isinstance(error, EndOfOutput) and error.lineage is box

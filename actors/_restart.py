@@ -1,0 +1,133 @@
+"""What to do when a child ends: restart it, let it go, or give up. Deciding only; nothing waits here.
+
+The words and rules are OTP's: restart type, restart intensity, period.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Final, Literal, get_args
+
+from attrs import field, frozen
+
+RestartType = Literal["permanent", "transient", "temporary"]
+"""Restart always, after a failure only, or never."""
+
+RESTART_TYPES: Final[tuple[RestartType, ...]] = get_args(RestartType)
+
+
+@frozen(kw_only=True)
+class Backoff:
+    """How long to wait before a restart: nothing the first time, then `min`, doubling up to `max`."""
+
+    min: float = 0.1
+    """Seconds."""
+    max: float = 30.0
+    """Seconds."""
+    factor: float = 2.0
+    jitter: float = 0.1
+    """Share of the delay that is added at random, 0 to 1."""
+    reset_after: float | None = None
+    """Seconds of running that forgive all earlier failures; None: the mean of `min` and `max`."""
+
+    def __attrs_post_init__(self) -> None:
+        if not 0 <= self.min <= self.max < math.inf:
+            raise ValueError(f"backoff needs 0 <= min <= max, finite; got {self.min} and {self.max}")
+        if self.factor < 1 or not 0 <= self.jitter <= 1:
+            raise ValueError(
+                f"backoff needs factor >= 1 and jitter in 0..1; got {self.factor} and {self.jitter}"
+            )
+        if self.reset_after is not None and self.reset_after < 0:
+            raise ValueError(f"reset_after must be >= 0 s, got {self.reset_after}")
+
+    @property
+    def forgiven_after(self) -> float:
+        return (self.min + self.max) / 2 if self.reset_after is None else self.reset_after
+
+    def delay(self, streak: int, chance: float) -> float:
+        """Return the wait in seconds before restart number `streak` (from 1) in a row.
+
+        Args:
+            chance: a random number, 0 to 1.
+        """
+        if streak <= 1:
+            return 0.0
+        # 2.0 ** 1024 overflows; 60 doublings already pass any max.
+        grown = self.min * self.factor ** min(streak - 2, 60)
+        return min(self.max, grown) * (1 + self.jitter * chance)
+
+
+@frozen(kw_only=True)
+class RestartPolicy:
+    """When a child is restarted, and how many failures are too many."""
+
+    restart: RestartType = "transient"
+    max_restarts: int = 5
+    """Failures within `period` that are answered by a restart; one more escalates."""
+    period: float = 10.0
+    """Seconds. Older failures are forgiven; one exactly that old still counts (case S2)."""
+    backoff: Backoff = field(factory=Backoff)
+
+    def __attrs_post_init__(self) -> None:
+        if self.restart not in RESTART_TYPES:
+            legal = ", ".join(RESTART_TYPES)
+            raise ValueError(f"restart can't be {self.restart!r}; choose one of: {legal}")
+        if self.max_restarts < 0:
+            raise ValueError(f"max_restarts must be >= 0, got {self.max_restarts}")
+        if not self.period > 0:
+            raise ValueError(f"period must be > 0 s, got {self.period}; math.inf never forgives")
+
+
+@frozen
+class Restart:
+    delay: float
+
+
+@frozen
+class GiveUp:
+    """Don't restart, and let the failure go up."""
+
+    reason: str
+
+
+@frozen
+class Done:
+    """Don't restart; all is well."""
+
+
+Decision = Restart | GiveUp | Done
+
+
+def decide_exit(policy: RestartPolicy, *, may_go_on: bool) -> Decision:
+    """Return what to do about a child that returned normally.
+
+    Args:
+        may_go_on: False when its input has ended or the run drains: then even a permanent child ends.
+    """
+    return Restart(0.0) if policy.restart == "permanent" and may_go_on else Done()
+
+
+def decide_failure(
+    policy: RestartPolicy, failures: Sequence[float], now: float, *, streak: int, chance: float
+) -> Decision:
+    """Return what to do about a failed child.
+
+    Args:
+        failures: shape (n,), n >= 1, seconds, oldest first: the failures that count, this one's
+            included if it does.
+        now: seconds on the same clock.
+        streak: failures in a row without a long enough run between, this one included.
+        chance: a random number, 0 to 1, for the jitter.
+    """
+    if policy.restart == "temporary":
+        return GiveUp("restart='temporary' is never restarted")
+    recent = sum(t >= now - policy.period for t in failures)
+    if recent <= policy.max_restarts:
+        return Restart(policy.backoff.delay(streak, chance))
+    return GiveUp(
+        f"failed {recent} times in {policy.period:g} s; fix the cause, or allow more than "
+        f"max_restarts={policy.max_restarts}"
+    )
+
+
+for _public in (Backoff, RestartPolicy, Restart, GiveUp, Done):
+    _public.__module__ = "trouper"

@@ -1,0 +1,91 @@
+"""Keep children running: all the waiting, none of the thinking (see `_restart`)."""
+
+import contextvars
+import random
+from typing import Protocol
+
+import trio
+
+from ._child import Child
+from ._lifecycle import Event, State
+from ._restart import Decision, Done, GiveUp, Restart, decide_exit, decide_failure
+
+
+class Overseer(Protocol):
+    """Who a supervisor reports to."""
+
+    def child_ended(self, child: Child) -> None:
+        """The child has done its work; its neighbours have been told."""
+        ...
+
+    def child_failed(self, child: Child, error: Exception, reason: str) -> None:
+        """The child is given up."""
+        ...
+
+
+class Supervisor:
+    """One for one: each child is restarted by itself, as its policy says, in one nursery."""
+
+    def __init__(
+        self, nursery: trio.Nursery, overseer: Overseer, *, rng: random.Random | None = None
+    ) -> None:
+        self._nursery = nursery
+        self._overseer = overseer
+        self._rng = rng or random.Random()
+        # Every incarnation starts from the context variables of the run, not of its predecessor.
+        self._clean = contextvars.copy_context()
+
+    def start(self, child: Child) -> None:
+        """Start a child, or its next incarnation, at once."""
+        self._clean.run(self._nursery.start_soon, self._run, child, name=child.name)
+
+    async def _run(self, child: Child) -> None:
+        try:
+            await child.incarnate()
+        except Exception as error:
+            self._act(child, self._decide(child), error)
+        except BaseException:
+            # Cancelled, KeyboardInterrupt and their kind pass (case P8), or nothing could stop us.
+            child.move(Event.CANCEL)
+            child.close()
+            raise
+        else:
+            again = child.state is State.RESTARTING
+            may_go_on = child.may_go_on()
+            self._act(child, Restart(0.0) if again else decide_exit(child.policy, may_go_on=may_go_on), None)
+
+    def _decide(self, child: Child) -> Decision:
+        return decide_failure(
+            child.policy,
+            child.counted,
+            trio.current_time(),
+            streak=child.streak,
+            chance=self._rng.random(),
+        )
+
+    def _act(self, child: Child, decision: Decision, error: Exception | None) -> None:
+        match decision:
+            case Restart(delay):
+                if child.state is not State.RESTARTING:
+                    child.state = State.RESTARTING
+                if delay > 0:
+                    self._clean.run(self._nursery.start_soon, self._restart_later, child, delay)
+                else:
+                    self.start(child)
+            case GiveUp(reason) if error is not None:
+                child.move(Event.GIVE_UP)
+                child.error = error
+                child.close()
+                self._overseer.child_failed(child, error, reason)
+            case GiveUp() | Done():
+                child.close()
+                self._overseer.child_ended(child)
+
+    async def _restart_later(self, child: Child, delay: float) -> None:
+        try:
+            await trio.sleep(delay)
+        except BaseException:
+            child.move(Event.CANCEL)
+            child.close()
+            raise
+        self.start(child)

@@ -1,0 +1,103 @@
+"""What every task sees: its inputs, shared state, dependencies, configuration and run."""
+
+from collections.abc import Mapping
+from typing import Any, Generic
+
+import attrs
+from typing_extensions import TypeVar
+
+from ..channels._context import message_context
+from ._profile_config import ProfileConfig
+from ._run_context import ActionID, Mode, RunContext
+
+StateT = TypeVar("StateT", default=Any)
+DepsT = TypeVar("DepsT", default=Any)
+InputT = TypeVar("InputT", default=Any)
+
+_NO_PROFILE = ProfileConfig()
+_NOWHERE = ActionID(name="")
+
+
+@attrs.frozen(eq=False, weakref_slot=False)
+class TaskContext(Generic[StateT, DepsT, InputT]):
+    """The boundary between a workflow definition and the code inside one task.
+
+    Each task has its own, and nobody can change it; what `state` refers to is the user's own object,
+    shared by all tasks of one execution.
+    """
+
+    state: StateT = None  # type: ignore[assignment]  # without an execution there is no state
+    """The user's own object, as given to `execute(state=...)`."""
+    deps: DepsT = None  # type: ignore[assignment]  # likewise
+    """Injected dependencies, as given to `execute(deps=...)`."""
+    inputs: InputT = None  # type: ignore[assignment]  # a task without upstreams has none
+    """The upstream's value; with several, an immutable mapping keyed by upstream name."""
+    config: ProfileConfig = _NO_PROFILE
+    """The resolved profile, always there, read-only."""
+    run_context: RunContext | None = None
+    """The run this task belongs to; None in a context made by hand."""
+    action: ActionID = _NOWHERE
+    """Who this task is within the run."""
+
+    @property
+    def mode(self) -> Mode:
+        return "local" if self.run_context is None else self.run_context.mode
+
+    @property
+    def version(self) -> str:
+        """Version of the code that runs."""
+        return "" if self.run_context is None else self.run_context.version
+
+    @property
+    def raw_data_path(self) -> str:
+        """Prefix under which offloaded data is stored."""
+        return "" if self.run_context is None else self.run_context.raw_data_path
+
+    @property
+    def run_base_dir(self) -> str:
+        """Directory of files passed between tasks."""
+        return "" if self.run_context is None else self.run_context.run_base_dir
+
+    @property
+    def custom_context(self) -> dict[str, str]:
+        """The run's key-value pairs, with those of the message in hand over them; a fresh dict."""
+        base: Mapping[str, str] = {} if self.run_context is None else self.run_context.custom_context
+        return {**base, **message_context.get().custom_context}
+
+    @property
+    def disable_run_cache(self) -> bool:
+        return False if self.run_context is None else self.run_context.disable_run_cache
+
+    def is_in_cluster(self) -> bool:
+        """Return True when the mode is "remote"."""
+        return self.mode == "remote"
+
+    def set_result(self, name: str, value: Any) -> None:
+        """Put a value into the run's result map; without a run this does nothing."""
+        if self.run_context is not None:
+            self.run_context.results[name] = value
+
+    def get_result(self, name: str, default: Any = None) -> Any:
+        """Return a value of the run's result map."""
+        return default if self.run_context is None else self.run_context.results.get(name, default)
+
+    # Without a workspace the helpers below are None, or return None (seed page, "soft").
+
+    @property
+    def artifact(self) -> Any:
+        return None
+
+    def log(self, name: str) -> Any:
+        """Return the log of that name; None without a workspace."""
+        return None
+
+    def checkpoint(self, name: str, *, data: Any = None) -> Any:
+        """Keep `data` as the next of that name's chain; None without a workspace."""
+        return None
+
+    def find_asset(self, name: str) -> Any:
+        """Search run, experiment, project and workspace for an asset; None without a workspace."""
+        return None
+
+
+TaskContext.__module__ = "trouper"

@@ -1,0 +1,98 @@
+"""How several lanes become one message: one of each (`zip`), or the newest of each (`latest`).
+
+`merge`, each message as it comes, needs nothing of this: the inbox takes turns.
+"""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Literal, Protocol
+
+from ._context import merge_contexts
+from ._envelope import Envelope
+from ._lane import Lane
+
+FanIn = Literal["merge", "zip", "latest"]
+
+
+class Join(Protocol):
+    """A rule that makes one message from the heads of several lanes."""
+
+    conflicts: int
+    """Keys of `custom_context` on which joined messages disagreed, so far."""
+
+    def has_message(self, lanes: Sequence[Lane]) -> bool: ...
+
+    def at_end(self, lanes: Sequence[Lane]) -> bool:
+        """Return whether no further message can be made."""
+        ...
+
+    def take(self, name: str, lanes: Sequence[Lane]) -> Envelope[Mapping[str, Any]]:
+        """Make the next message; only when `has_message`."""
+        ...
+
+
+class _Joined:
+    def __init__(self) -> None:
+        self.conflicts = 0
+        self._made = 0
+
+    def _join(self, name: str, parts: Sequence[Envelope[Any]]) -> Envelope[Mapping[str, Any]]:
+        context, conflicts = merge_contexts([part.context for part in parts])
+        self.conflicts += conflicts
+        self._made += 1
+        payload = MappingProxyType({part.source: part.payload for part in parts})
+        return Envelope(payload, f"{name}@join", self._made, 1, context, (f"{name}@join", self._made))
+
+
+class Zip(_Joined):
+    """One message of each lane, in the order of sending. Ends with the first lane that ends."""
+
+    def has_message(self, lanes: Sequence[Lane]) -> bool:
+        return all(lane.buffer for lane in lanes)
+
+    def at_end(self, lanes: Sequence[Lane]) -> bool:
+        return any(lane.ended and not lane.buffer for lane in lanes)
+
+    def take(self, name: str, lanes: Sequence[Lane]) -> Envelope[Mapping[str, Any]]:
+        return self._join(name, [lane.buffer.popleft() for lane in lanes])
+
+
+class Latest(_Joined):
+    """The newest message of each lane, once every lane has had one. Ends when all lanes end.
+
+    A message that a newer one overtakes is counted as dropped, reason `superseded`. The same
+    mapping is never made twice: at least one part is new (case P16).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._held: dict[str, Envelope[Any]] = {}
+        self._fresh: set[str] = set()
+
+    def has_message(self, lanes: Sequence[Lane]) -> bool:
+        for lane in lanes:
+            if lane.buffer:
+                self._absorb(lane)
+        return bool(self._fresh) and len(self._held) == len(lanes)
+
+    def at_end(self, lanes: Sequence[Lane]) -> bool:
+        return not self.has_message(lanes) and all(lane.ended for lane in lanes)
+
+    def take(self, name: str, lanes: Sequence[Lane]) -> Envelope[Mapping[str, Any]]:
+        self._fresh.clear()
+        return self._join(name, [self._held[lane.source] for lane in lanes])
+
+    def _absorb(self, lane: Lane) -> None:
+        """Keep the newest, so that a lane never holds up the others while one has no value yet."""
+        overtaken = [self._held[lane.source]] if lane.source in self._fresh else []
+        while lane.buffer:
+            overtaken.append(lane.buffer.popleft())
+        self._held[lane.source] = overtaken.pop()
+        self._fresh.add(lane.source)
+        for envelope in overtaken:
+            lane.drop(envelope, "superseded")
+
+
+def open_join(fan_in: FanIn) -> Join | None:
+    """Return the rule's state for one inbox; None for `merge`."""
+    return {"merge": lambda: None, "zip": Zip, "latest": Latest}[fan_in]()

@@ -1,0 +1,221 @@
+"""The receiving end of several lanes: one task waits for whichever has a message first."""
+
+from collections import deque
+from typing import Any
+
+import trio
+from trio.lowlevel import wait_task_rescheduled
+
+from ._envelope import Envelope
+from ._fan_in import Join
+from ._lane import Lane
+from ._meter import Meter, SliceMeter
+from ._parking import ParkingBay
+
+SLOW = 0.001
+"""Seconds on trio's clock between two looks at waiting senders. Above it, every message is one."""
+
+
+class EndOfInput(trio.EndOfChannel):
+    """Every sender into an inbox has ended, and it is empty.
+
+    Attributes:
+        inbox: the inbox that ended. An actor that lets the end of its own inbox out of `run()` has
+            ended normally; the end of any other channel is a failure.
+    """
+
+    def __init__(self, message: str, inbox: object) -> None:
+        super().__init__(message)
+        self.inbox = inbox
+
+
+class Inbox:
+    """Lanes joined round robin: FIFO within a lane, no order between lanes.
+
+    A reader works through *credit*: so many messages may be popped before the next look at the
+    clock, at waiting senders and at ends. Whoever needs that look at once sets `credit` to 0.
+    """
+
+    __slots__ = (
+        "_granted",
+        "_pressed",
+        "_released_at",
+        "_waiting",
+        "bay",
+        "buffer",
+        "credit",
+        "join",
+        "lanes",
+        "meter",
+        "name",
+        "only",
+        "ready",
+    )
+
+    def __init__(self, name: str, meter: Meter | None = None, join: Join | None = None) -> None:
+        self.name = name
+        self.join = join
+        self.lanes: tuple[Lane, ...] = ()
+        self.only: Lane | None = None
+        """The lane, when there is just one: most inboxes, and the shorter way."""
+        self.meter: Meter = SliceMeter() if meter is None else meter
+        self.bay = ParkingBay()
+        self.credit = 0
+        self._granted = 0
+        self.buffer: deque[Envelope[Any]] | None = None
+        """The only lane's buffer while there is credit; None with several lanes."""
+        self.ready: deque[Lane] = deque()
+        """With several lanes: those that hold messages, in the order of their turns."""
+        self._pressed: dict[Lane, None] = {}
+        """Lanes whose senders wait for room."""
+        self._released_at = 0.0
+        self._waiting = False
+
+    def add_lane(self, lane: Lane) -> None:
+        """Join one more lane. It may be added while tasks wait."""
+        self.credit = 0
+        self.lanes = (*self.lanes, lane)
+        self.only = lane if len(self.lanes) == 1 and self.join is None else None
+        if len(self.lanes) == 2:
+            # From here on a lane stands in `ready` exactly while it holds messages.
+            first = self.lanes[0]
+            first.armed = not first.buffer and not first.ended
+            first.limit = 0
+            if first.buffer:
+                self.ready.append(first)
+
+    # -- what lanes say ----------------------------------------------------------------------
+
+    def notice(self, lane: Lane) -> None:
+        if self.only is None and lane.buffer:
+            self.ready.append(lane)
+        if self.bay.task is not None:
+            self.bay.wake()
+
+    def press(self, lane: Lane) -> None:
+        self._pressed[lane] = None
+
+    def is_waiting(self) -> bool:
+        return self._waiting
+
+    # -- what the reading task does ----------------------------------------------------------
+
+    def has_message(self) -> bool:
+        if self.only is not None:
+            return bool(self.only.buffer)
+        return bool(self.ready) if self.join is None else self.join.has_message(self.lanes)
+
+    def at_end(self) -> bool:
+        """Return whether no message is here and none can come."""
+        if self.join is not None:
+            return self.join.at_end(self.lanes)
+        if self.has_message():
+            return False
+        for lane in self.lanes:
+            if not lane.ended:
+                return False
+        return True
+
+    async def wait(self) -> None:
+        """Wait until a message can be popped; there is `credit` then. Takes nothing.
+
+        Raises:
+            EndOfInput: every lane has ended and is empty.
+        """
+        used = self._granted - self.credit
+        self.credit = self._granted = 0
+        only = self.only
+        pressed = bool(self._pressed) and self._release()
+        if self.has_message() if only is None else only.buffer:
+            chunk = self.meter.grant(used)
+            if not chunk:
+                await trio.lowlevel.checkpoint()
+                chunk = self.meter.restart()
+            if pressed and self._is_slow():
+                chunk = 1
+        else:
+            while not (self.has_message() if only is None else only.buffer):
+                self._prepare_to_park()
+                try:
+                    await wait_task_rescheduled(self.bay.enter())
+                finally:
+                    self._waiting = False
+                only = self.only
+            chunk = self.meter.restart()
+        self._grant(chunk)
+
+    def pop(self) -> Envelope[Any]:
+        """Take the next message; only with credit."""
+        self.credit -= 1
+        if self.buffer is not None:
+            return self.buffer.popleft()
+        return self.pop_turn() if self.join is None else self.join.take(self.name, self.lanes)
+
+    def pop_turn(self) -> Envelope[Any]:
+        """Take the head of the lane whose turn it is; that lane goes to the back of the queue."""
+        lane = self.ready.popleft()
+        envelope = lane.buffer.popleft()
+        if lane.buffer:
+            self.ready.append(lane)
+        elif not lane.ended:
+            lane.arm()
+        return envelope
+
+    def close(self) -> None:
+        """Close the receiving end: what is left in the lanes is dropped and counted."""
+        self.credit = 0
+        self.ready.clear()
+        for lane in self.lanes:
+            lane.leave()
+
+    # -- inner parts -------------------------------------------------------------------------
+
+    def _prepare_to_park(self) -> None:
+        if self.at_end():
+            raise EndOfInput(f"the input of {self.name!r} has ended", self)
+        for lane in self.lanes:
+            if not (lane.armed or lane.ended or lane.buffer):
+                lane.arm()
+        # Set before the senders look: capacity 0 hands over only to a task that waits.
+        self._waiting = True
+        if self._pressed:
+            self._release()
+
+    def _release(self) -> bool:
+        """Wake senders that have room again; return True (some had been waiting)."""
+        for lane in [lane for lane in self._pressed if lane.release()]:
+            del self._pressed[lane]
+        return True
+
+    def _is_slow(self) -> bool:
+        """Return whether the last look at waiting senders was long ago on trio's clock.
+
+        The meter sees only real time; a handler that sleeps on a mock clock must free room too.
+        """
+        now = trio.current_time()
+        slow = now - self._released_at > SLOW
+        self._released_at = now
+        return slow
+
+    def _grant(self, chunk: int) -> None:
+        only = self.only
+        if only is not None:
+            self.buffer = only.buffer
+            depth = len(only.buffer)
+            if depth > only.peak:
+                only.peak = depth
+        else:
+            self.buffer = None
+            depth = 1 if self.join is not None else self._depth(chunk)
+        self.credit = self._granted = chunk if chunk < depth else depth
+
+    def _depth(self, enough: int) -> int:
+        depth = 0
+        for lane in self.ready:
+            queued = len(lane.buffer)
+            if queued > lane.peak:
+                lane.peak = queued
+            depth += queued
+            if depth >= enough:
+                break
+        return depth

@@ -1,0 +1,205 @@
+"""An edge: the bounded, typed lane from one sender into one inbox.
+
+The sender's fast path is one comparison, `len(buffer) < limit`. Every rare case (reader waiting,
+buffer full, lane closed, time slice spent) lowers `limit`, so that the one comparison covers it.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import repeat
+from typing import Any, Protocol
+
+from ._envelope import Envelope, MessageContext, Origin
+from ._overflow import BufferOverflow, OverflowPolicy
+from ._parking import ParkingBay
+
+DropHook = Callable[["Lane", Envelope[Any], str], None]
+
+
+class Reader(Protocol):
+    """What a lane asks of the inbox at its end."""
+
+    def notice(self, lane: "Lane") -> None:
+        """Hear that an armed lane has a message or has ended."""
+        ...
+
+    def press(self, lane: "Lane") -> None:
+        """Hear that a sender waits for room."""
+        ...
+
+    def is_waiting(self) -> bool:
+        """Return whether a task waits for a message: capacity 0 hands over only to one."""
+        ...
+
+
+_NOTHING_YET: Any = ()
+"""Stands for a buffer until the first message: an empty deque costs 0.7 KiB."""
+
+
+class Lane:
+    """One edge: a single outlet sends, a single inbox reads. FIFO."""
+
+    __slots__ = (
+        "armed",
+        "blocked",
+        "buffer",
+        "capacity",
+        "chunk",
+        "dropped",
+        "ended",
+        "limit",
+        "on_drop",
+        "overflow",
+        "peak",
+        "reader",
+        "reader_gone",
+        "sent",
+        "source",
+        "target",
+    )
+
+    def __init__(
+        self,
+        source: str,
+        target: str,
+        reader: Reader,
+        *,
+        capacity: float = 64,
+        overflow: OverflowPolicy = "block",
+        on_drop: DropHook | None = None,
+    ) -> None:
+        self.source = source
+        self.target = target
+        self.reader = reader
+        self.capacity = 1 if overflow == "latest" else capacity
+        self.overflow = overflow
+        self.on_drop = on_drop
+        self.buffer: deque[Envelope[Any]] = _NOTHING_YET
+        self.limit = 0
+        self.chunk = 1
+        """Sends that may follow one another before the sender looks at the clock again."""
+        self.sent = 0
+        self.peak = 0
+        self.dropped: Mapping[str, int] = {}
+        self.armed = True
+        """The reader wants to hear of the next message."""
+        self.ended = False
+        self.reader_gone = False
+        self.blocked = ParkingBay()
+
+    # -- the sender's side -------------------------------------------------------------------
+
+    def is_full(self) -> bool:
+        """Return whether a sender has to wait."""
+        if self.overflow != "block" or self.reader_gone:
+            return False
+        if self.capacity == 0:
+            return bool(self.buffer) or not self.reader.is_waiting()
+        return len(self.buffer) >= self.capacity
+
+    @property
+    def name(self) -> str:
+        return f"{self.source} -> {self.target}"
+
+    async def wait_room(self) -> None:
+        """Wait until the reader has made room, or is gone. Look again afterwards."""
+        self.reader.press(self)
+        await self.blocked.park()
+
+    def check_room(self) -> None:
+        """Refuse a message before any lane of its broadcast has it.
+
+        Raises:
+            BufferOverflow: the policy is `fail` and the buffer is full.
+        """
+        if self.overflow == "fail" and len(self.buffer) >= self.capacity and not self.reader_gone:
+            raise BufferOverflow(f"edge {self.name}", self.capacity)
+
+    def place(
+        self, payload: Any, context: MessageContext, origin: Origin | None, resent: bool
+    ) -> None:
+        """Append one message, or drop one as the overflow policy says. Never waits.
+
+        Afterwards the next `chunk` sends, and no more than fit, may take the fast path.
+        """
+        self.sent += 1
+        envelope = Envelope(payload, self.source, self.sent, 1, context, origin, resent)
+        if self.reader_gone or (self.overflow != "block" and len(self.buffer) >= self.capacity):
+            if not self._drop_one(envelope):
+                return
+        if self.buffer is _NOTHING_YET:
+            self.buffer = deque()
+        self.buffer.append(envelope)
+        self._after_placing()
+
+    def place_many(
+        self, payloads: Sequence[Any], context: MessageContext, origins: Iterable[Origin | None]
+    ) -> None:
+        """Append messages for which there is room (overflow "block" only)."""
+        sent = self.sent
+        self.sent = sent + len(payloads)
+        if self.buffer is _NOTHING_YET:
+            self.buffer = deque()
+        numbers = range(sent + 1, self.sent + 1)
+        source = repeat(self.source)
+        self.buffer.extend(
+            map(Envelope, payloads, source, numbers, repeat(1), repeat(context), origins)
+        )
+        self._after_placing()
+
+    def _after_placing(self) -> None:
+        if self.armed:
+            self.armed = False
+            self.reader.notice(self)
+        limit = len(self.buffer) + self.chunk
+        self.limit = limit if limit < self.capacity else int(self.capacity)
+
+    def _drop_one(self, envelope: Envelope[Any]) -> bool:
+        """Make room by the policy; return False if it is the new message that was dropped."""
+        if self.reader_gone or self.overflow == "drop_newest":
+            self.drop(envelope, "reader_ended" if self.reader_gone else "drop_newest")
+            return False
+        self.drop(self.buffer.popleft(), self.overflow)
+        return True
+
+    def drop(self, envelope: Envelope[Any], reason: str) -> None:
+        """Count a message that nobody will handle, and show it to whoever keeps such messages."""
+        counts = dict(self.dropped)
+        counts[reason] = counts.get(reason, 0) + 1
+        self.dropped = counts
+        if self.on_drop is not None:
+            self.on_drop(self, envelope, reason)
+
+    def end(self) -> None:
+        """End the stream: the reader takes what is buffered, then sees the end. Idempotent."""
+        if not self.ended:
+            self.ended = True
+            self.limit = 0
+            if self.armed:
+                self.armed = False
+                self.reader.notice(self)
+
+    # -- the reader's side -------------------------------------------------------------------
+
+    def arm(self) -> None:
+        """Ask to be noticed about the next message."""
+        self.armed = True
+        self.limit = 0
+
+    def release(self) -> bool:
+        """Wake the waiting senders if there is room again; return whether none waits any more."""
+        if self.blocked.task is not None and not self.is_full():
+            self.blocked.wake()
+        return self.blocked.task is None
+
+    def leave(self) -> Sequence[Envelope[Any]]:
+        """Close the reader's side: what is buffered, and what still comes, is dropped and counted."""
+        left = tuple(self.buffer)
+        self.reader_gone = True
+        self.armed = False
+        self.limit = 0
+        self.buffer = deque()
+        for envelope in left:
+            self.drop(envelope, "reader_ended")
+        self.blocked.wake()
+        return left

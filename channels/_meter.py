@@ -1,0 +1,99 @@
+"""When a busy task must let others run.
+
+An operation that need not wait is not always a cancel point. Instead a task works through *chunks* of
+operations, looks at the clock once per chunk, and yields to others when its time slice is spent
+(DESIGN section 3, "One documented departure from trio"). Lateness of others is bounded by one slice
+plus one chunk of handlers for each busy task.
+"""
+
+from time import perf_counter
+from typing import Protocol
+
+MAX_CHUNK = 64
+"""Operations. The most that run between two looks at the clock."""
+
+DEFAULT_SLICE = 250e-6
+"""Seconds. How long a task may run before it lets others run."""
+
+
+class Meter(Protocol):
+    """Tells one task how much of its slice is left. Tests inject one that counts operations."""
+
+    def restart(self) -> int:
+        """Begin a new slice, after a wait or a yield; return the size of its first chunk, >= 1."""
+        ...
+
+    def grant(self, used: int) -> int:
+        """Return the size of the next chunk, 1 to 64 operations; 0 when the slice is spent.
+
+        Args:
+            used: operations done since the last grant or restart.
+        """
+        ...
+
+    def sibling(self) -> "Meter":
+        """Return a meter of the same slice with chunks of its own, for the task's other end."""
+        ...
+
+
+class SliceMeter:
+    """Measures slices in seconds of the real clock, also when trio's clock is a mock."""
+
+    __slots__ = ("_chunk", "_read_at", "_slice", "_started_at")
+
+    def __init__(self, slice_s: float = DEFAULT_SLICE, *, _started_at: list[float] | None = None):
+        if not slice_s > 0:
+            raise ValueError(f"slice must be > 0 s, got {slice_s}; math.inf never yields")
+        self._slice = slice_s
+        self._chunk = 1
+        # One cell, shared by siblings: a wait at either end begins a new slice for both.
+        self._started_at = [perf_counter()] if _started_at is None else _started_at
+        self._read_at = self._started_at[0]
+
+    def sibling(self) -> "SliceMeter":
+        return SliceMeter(self._slice, _started_at=self._started_at)
+
+    def restart(self) -> int:
+        self._started_at[0] = self._read_at = perf_counter()
+        return self._chunk
+
+    def grant(self, used: int) -> int:
+        now = perf_counter()
+        started_at = self._started_at[0]
+        left = self._slice - (now - started_at)
+        took = now - (self._read_at if self._read_at > started_at else started_at)
+        self._read_at = now
+        if left <= 0:
+            self._chunk = max(1, min(MAX_CHUNK, int(self._slice * used / took)) if took > 0 else 1)
+            return 0
+        # Chunks double, but never beyond what the last one says still fits into the slice.
+        fits = int(left * used / took) if took > 0 else MAX_CHUNK
+        self._chunk = max(1, min(MAX_CHUNK, self._chunk * 2, fits))
+        return self._chunk
+
+
+class OperationMeter:
+    """Counts operations instead of time, so that a test's schedule is the same on every machine."""
+
+    __slots__ = ("_chunk", "_left", "_operations")
+
+    def __init__(self, operations: int, chunk: int = MAX_CHUNK, *, _left: list[int] | None = None):
+        if operations < 1 or chunk < 1:
+            raise ValueError(f"operations and chunk must be >= 1, got {operations} and {chunk}")
+        self._operations = operations
+        self._chunk = chunk
+        self._left = [operations] if _left is None else _left
+
+    def sibling(self) -> "OperationMeter":
+        return OperationMeter(self._operations, self._chunk, _left=self._left)
+
+    def restart(self) -> int:
+        self._left[0] = self._operations
+        return self._chunk_of_left()
+
+    def grant(self, used: int) -> int:
+        self._left[0] = max(0, self._left[0] - used)
+        return self._chunk_of_left()
+
+    def _chunk_of_left(self) -> int:
+        return min(self._chunk, self._left[0])

@@ -1,0 +1,204 @@
+"""The sending end of one output: every lane that leaves it gets each message (broadcast)."""
+
+from collections.abc import Iterator, Sequence
+from itertools import repeat
+from typing import Any
+
+import trio
+
+from ._context import message_context
+from ._envelope import Envelope, Origin
+from ._lane import Lane
+from ._lineage import Lineage
+from ._meter import Meter, SliceMeter
+from ._overflow import BufferOverflow
+
+
+NOTHING: Any = object()
+"""Stands for 'no message' where None is one."""
+
+
+MOST_AT_ONCE = 1024
+"""Messages that `send_many` places at once into an edge without bound."""
+
+
+class EndOfOutput(trio.BrokenResourceError):
+    """This actor's output has ended: the run drains, or nobody reads it any more.
+
+    An actor that lets it out of `run()` has ended normally.
+
+    Attributes:
+        lineage: whose output ended.
+    """
+
+    def __init__(self, message: str, lineage: object) -> None:
+        super().__init__(message)
+        self.lineage = lineage
+
+
+class Outlet:
+    """Sends each message to all of its lanes; the slowest reader sets the pace.
+
+    `one` is the short cut that the senders' fast path takes: the only lane, while nothing special
+    has to be done with a message. It is copied there (actors/_context.py, actors/_driver.py)
+    because a call costs a tenth of a hop.
+    """
+
+    __slots__ = ("_ending", "_granted_at", "held", "lanes", "last", "lineage", "meter", "one", "room", "skip")
+
+    def __init__(
+        self, lineage: Lineage, meter: Meter | None = None, *, hold: int = 0, skip: bool = False
+    ) -> None:
+        self.lineage = lineage
+        self.meter: Meter = SliceMeter() if meter is None else meter
+        self.lanes: tuple[Lane, ...] = ()
+        self.one: Lane | None = None
+        self.last: Any = NOTHING
+        """The last payload sent, the actor's output in the run's result; NOTHING before the first."""
+        self.held: list[Any] | None = [] if hold else None
+        """Outputs that wait for their message's acknowledgement (`on_redelivery="hold"`)."""
+        self.room = hold
+        self.skip = skip
+        self._ending = ""
+        self._granted_at = 0
+
+    def add_lane(self, lane: Lane) -> None:
+        self.lanes = (*self.lanes, lane)
+        self.refresh()
+
+    def remove_lane(self, lane: Lane) -> None:
+        self.lanes = tuple(each for each in self.lanes if each is not lane)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Choose the short cut anew, after anything that it depends on has changed."""
+        special = self._ending or self.held is not None or self.lineage.resend
+        self.one = self.lanes[0] if len(self.lanes) == 1 and not special else None
+
+    def finish_after_next(self, reason: str) -> None:
+        """Accept one more message, then end the sender with `EndOfOutput` (drain)."""
+        self._ending = reason
+        self.refresh()
+
+    def end(self) -> None:
+        """End the stream at every reader. Idempotent."""
+        for lane in self.lanes:
+            lane.end()
+
+    async def put(self, payload: Any) -> None:
+        """Send one message to every lane, or to none; wait until all have room.
+
+        If cancelled while it waits, nothing was sent.
+
+        Raises:
+            BufferOverflow: a lane with overflow="fail" is full; nothing was sent.
+            EndOfOutput: the message was sent, and it was the last one.
+        """
+        self.last = payload
+        lineage = self.lineage
+        lane = self.one
+        if lane is not None:
+            chunk = self.meter.grant(max(1, lane.sent - self._granted_at))
+            if not chunk or lane.is_full() or lane.reader_gone:
+                await self._make_room(chunk)
+            else:
+                lane.chunk = chunk
+                lane.check_room()
+                self._granted_at = lane.sent
+            lane.place(payload, message_context.get(), lineage.next_origin(), False)
+            return
+        resent = lineage.emitted_now() < lineage.resend
+        if resent and self.skip:
+            lineage.next_origin()
+        elif self.held is not None and lineage.leased is not None:
+            self._hold(payload)
+        else:
+            for lane in self.lanes:
+                if len(lane.buffer) >= lane.limit:
+                    await self._make_room(self.meter.grant(max(1, lane.sent - self._granted_at)))
+                    break
+            self._place(payload, lineage.next_origin(), resent)
+        if self._ending:
+            raise EndOfOutput(self._ending, lineage)
+
+    async def put_many(self, payloads: Sequence[Any]) -> None:
+        """Send messages in order, as many at once as there is room for.
+
+        If cancelled, a prefix has been sent.
+        """
+        at = 0
+        while at < len(payloads):
+            lane = self.one
+            if lane is None or lane.overflow != "block" or lane.capacity == 0:
+                await self.put(payloads[at])
+                at += 1
+                continue
+            if lane.limit - len(lane.buffer) < len(payloads) - at:
+                await self._make_room(self.meter.grant(max(1, lane.sent - self._granted_at)))
+            part = payloads[at : at + int(min(lane.capacity - len(lane.buffer), MOST_AT_ONCE))]
+            origins = self._origins(len(part))
+            lane.place_many(part, message_context.get(), origins)
+            at += len(part)
+            self.last = part[-1]
+
+    async def flush(self) -> None:
+        """Place what was held for the message in hand, now that it is acknowledged."""
+        while self.held:
+            await self._make_room(1)
+            self._place(self.held.pop(0), self.lineage.next_origin(), False)
+
+    def _origins(self, n: int) -> Iterator[Origin | None]:
+        lineage = self.lineage
+        if lineage.leased is None:
+            return repeat(None, n)
+        first = lineage.emitted_now()
+        lineage.root, lineage.emitted = lineage.leased, first + n
+        base = lineage.leased.origin or (lineage.leased.source, lineage.leased.seq)
+        via = lineage.name if lineage.keeps_ids else f"{lineage.leased.source}>{lineage.name}"
+        return zip(repeat(base), repeat(via), range(first + 1, first + n + 1))
+
+    def _hold(self, payload: Any) -> None:
+        assert self.held is not None
+        if len(self.held) >= self.room:
+            raise BufferOverflow(f"on_redelivery='hold' of {self.lineage.name}", self.room)
+        self.held.append(payload)
+
+    async def _make_room(self, chunk: int) -> None:
+        """Wait until every lane has room for one more.
+
+        Args:
+            chunk: sends that the meter has granted; 0 when the slice is spent.
+        """
+        if not chunk:
+            await trio.lowlevel.checkpoint()
+            chunk = self.meter.restart()
+        full = self._first_full()
+        while full is not None:
+            await full.wait_room()
+            chunk = self.meter.restart()
+            full = self._first_full()
+        gone = 0
+        for lane in self.lanes:
+            lane.check_room()
+            lane.chunk = chunk
+            gone += lane.reader_gone
+        self._granted_at = self.lanes[0].sent
+        if gone == len(self.lanes):
+            reason = f"nobody reads the output of {self.lineage.name!r} any more"
+            raise EndOfOutput(reason, self.lineage)
+
+    def _first_full(self) -> Lane | None:
+        for lane in self.lanes:
+            if lane.is_full():
+                return lane
+        return None
+
+    def _place(self, payload: Any, origin: Origin | None, resent: bool) -> None:
+        context = message_context.get()
+        for lane in self.lanes:
+            buffer = lane.buffer
+            if len(buffer) < lane.limit:
+                lane.sent = seq = lane.sent + 1
+                buffer.append(Envelope(payload, lane.source, seq, 1, context, origin, resent))
+            else:
+                lane.place(payload, context, origin, resent)

@@ -1,0 +1,87 @@
+"""Where a task waits for one condition, with as little work per wait as trio's public API allows."""
+
+from collections.abc import Callable
+from typing import Any
+
+import trio
+from trio.lowlevel import Abort, Task, current_clock, current_task, reschedule, wait_task_rescheduled
+
+
+class _Go:
+    """What a woken task is given. One object for all: a fresh outcome per wake-up costs 0.3 us."""
+
+    def unwrap(self) -> None:
+        return None
+
+
+_GO: Any = _Go()
+
+
+class ParkingBay:
+    """Tasks that wait for one condition. All are woken together, and each looks again itself.
+
+    Usually one task waits; its slot is kept apart because that needs no object per wait.
+    """
+
+    __slots__ = ("_abort", "_crowd", "_now", "_since", "_waited", "task")
+
+    def __init__(self) -> None:
+        self.task: Task | None = None
+        self._crowd: trio.lowlevel.ParkingLot | None = None
+        self._waited = 0.0
+        self._since = 0.0
+        self._now: Callable[[], float] | None = None
+        self._abort: Callable[[Any], Abort] | None = None
+
+    @property
+    def waited(self) -> float:
+        """Seconds on trio's clock that a task has waited here, the wait still going on included."""
+        if self.task is None or self._now is None:
+            return self._waited
+        return self._waited + self._now() - self._since
+
+    @property
+    def waiting(self) -> int:
+        """How many tasks wait."""
+        crowd = 0 if self._crowd is None else self._crowd.statistics().tasks_waiting
+        return crowd + (self.task is not None)
+
+    async def park(self) -> None:
+        """Wait until `wake`. If cancelled, the bay is as if the task had not come."""
+        if self.task is not None:
+            self._crowd = self._crowd or trio.lowlevel.ParkingLot()
+            await self._crowd.park()
+        else:
+            await wait_task_rescheduled(self.enter())
+
+    def enter(self) -> Callable[[Any], Abort]:
+        """Take the free slot for the current task; return what `wait_task_rescheduled` needs.
+
+        For callers that save a coroutine per wait: `await wait_task_rescheduled(bay.enter())`.
+        """
+        abort = self._abort
+        if abort is None or self._now is None:
+            # Bound at the first wait: an idle bay holds no methods, and a clock belongs to a run.
+            self._now = current_clock().current_time
+            self._abort = abort = self._leave
+        self.task = current_task()
+        self._since = self._now()
+        return abort
+
+    def wake(self) -> None:
+        """Let every waiting task look again."""
+        task = self.task
+        if task is not None:
+            self._clear()
+            reschedule(task, _GO)
+        if self._crowd is not None:
+            self._crowd.unpark_all()
+
+    def _clear(self) -> None:
+        self.task = None
+        assert self._now is not None
+        self._waited += self._now() - self._since
+
+    def _leave(self, _raise_cancel: object) -> Abort:
+        self._clear()
+        return Abort.SUCCEEDED

@@ -1,0 +1,81 @@
+"""One node of the graph: a task or an actor with its options and edges."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from attrs import frozen
+
+from ._edge import DependsOn, Edge, Upstream
+from ._message_types import MessageTypes, message_types
+from ._names import check_name, infer_name
+from ._options import Options, check_options
+from ._shape import Kind, Shape
+from ._signature import inspect_callable
+
+
+@frozen(eq=False)
+class Node:
+    """What the user declared."""
+
+    name: str
+    kind: Kind
+    obj: Any
+    """The function, object, class or factory."""
+    shape: Shape
+    options: Options
+    upstreams: tuple[Upstream, ...]
+    """In `depends_on` order."""
+    types: MessageTypes
+
+    @property
+    def keyed(self) -> bool:
+        """Whether its input is a mapping by upstream name, because there are several."""
+        return len(self.upstreams) > 1
+
+
+def make_node(
+    obj: Any, kind: Kind | None, given: Mapping[str, Any], name_of: Callable[[Any], str | None]
+) -> Node:
+    """Return the node for `obj`.
+
+    Args:
+        kind: what the user says it is; None: what it looks like.
+        given: options as given, `name`, `depends_on` and `type` included.
+        name_of: the node name of an object that was added before, else None.
+
+    Raises:
+        TypeError, ValueError: the object or an option is not legal; the text names the fix.
+    """
+    shape = inspect_callable(obj, as_kind=kind)
+    explicit = given.get("name")
+    name = check_name(infer_name(obj) if explicit is None else explicit)
+    rest = {key: value for key, value in given.items() if key not in ("name", "depends_on", "type")}
+    types = {"output_type": given["type"]} if "type" in given else {}
+    return Node(
+        name=name,
+        kind=shape.kind,
+        obj=obj,
+        shape=shape,
+        options=check_options(shape.kind, name, rest),
+        upstreams=tuple(_upstreams(name, given.get("depends_on"), name_of)),
+        types=message_types(shape, **types),
+    )
+
+
+def _upstreams(
+    node: str, depends_on: DependsOn, name_of: Callable[[Any], str | None]
+) -> Iterable[Upstream]:
+    entries: Iterable[Any] = [depends_on] if isinstance(depends_on, str) else (depends_on or ())
+    seen: set[str] = set()
+    for entry in entries:
+        key = entry if isinstance(entry, str) else (name_of(entry) or infer_name(entry))
+        if key in seen:
+            raise ValueError(f"{node!r} names its upstream {key!r} twice; leave one out")
+        seen.add(key)
+        edge = depends_on[entry] if isinstance(depends_on, Mapping) else Edge()
+        if not isinstance(edge, Edge):
+            raise TypeError(
+                f"depends_on of {node!r} maps {key!r} to {edge!r}; it takes trouper.Edge(...)"
+            )
+        upstream, _, output = key.partition(".")
+        yield Upstream(key, upstream, output or None, edge)

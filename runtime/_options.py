@@ -1,0 +1,159 @@
+"""What can be said of a node. Every option is checked when it is given."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, Final, Literal, TypedDict, get_args
+
+from attrs import frozen
+
+from ..actors._restart import Backoff, RestartPolicy, RestartType
+from ..channels._fan_in import FanIn
+from ..channels._overflow import OverflowPolicy, check_capacity, check_overflow
+from ._edge import DependsOn
+
+Collect = Literal["last", "all"]
+OnRedelivery = Literal["repeat", "skip", "hold"]
+
+
+class _Unset:
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+UNSET: Final = _Unset()
+"""Stands for 'not given' where None is a value."""
+
+
+class RestartOptions(TypedDict, total=False):
+    """Options of every node."""
+
+    name: str
+    depends_on: DependsOn
+    type: Any
+    """Type of its output, where the annotations don't tell."""
+    restart: RestartType
+    max_restarts: int
+    period: float
+    backoff: Backoff
+
+
+class TaskOptions(RestartOptions, total=False):
+    """Options of a batch task."""
+
+    collect: Collect
+    """What a stream upstream gives: its last value, or the list of all."""
+    max_items: int
+    """Most values that `collect="all"` takes; one more fails the task."""
+    default: Any
+    """The input when a stream upstream ends without a value."""
+    shutdown: float
+    """Seconds that a sync task's thread may go on after a cancel, before it is abandoned."""
+
+
+class ActorOptions(RestartOptions, total=False):
+    """Options of an actor."""
+
+    fan_in: FanIn
+    capacity: float
+    overflow: OverflowPolicy
+    validate: bool
+    """Check each message against the input type before it is handed out."""
+    copy: bool
+    """Give each consumer and each attempt a deep copy of its own."""
+    outputs: Mapping[str, Any]
+    """Further named outputs and their types."""
+    on_redelivery: OnRedelivery
+    hold_limit: int
+    """Most outputs of one message that `on_redelivery="hold"` keeps."""
+    max_attempts: int | None
+    """Deliveries of one message before it is dead-lettered; None: no limit."""
+    shutdown: float
+    """Seconds that the `stop` hook may take when the actor is cancelled."""
+
+
+class AnyOptions(TaskOptions, ActorOptions, total=False):
+    """Options of `wf.add`, which takes both kinds."""
+
+
+@frozen(kw_only=True)
+class Options:
+    """The checked options of one node."""
+
+    policy: RestartPolicy
+    collect: Collect = "last"
+    max_items: int | None = None
+    default: Any = UNSET
+    fan_in: FanIn = "merge"
+    capacity: float = 64
+    overflow: OverflowPolicy = "block"
+    validate: bool = False
+    copy: bool = False
+    outputs: Mapping[str, Any] = {}
+    on_redelivery: OnRedelivery = "repeat"
+    hold_limit: int = 1024
+    max_attempts: float = 3
+    shutdown: float = 5.0
+    given: frozenset[str] = frozenset()
+    """The options that were given, not left at their default."""
+
+
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "collect": get_args(Collect),
+    "fan_in": get_args(FanIn),
+    "on_redelivery": get_args(OnRedelivery),
+}
+_RESTART = ("restart", "max_restarts", "period", "backoff")
+_ONLY_FOR = {
+    "task": set(TaskOptions.__annotations__) - set(ActorOptions.__annotations__),
+    "actor": set(ActorOptions.__annotations__) - set(TaskOptions.__annotations__),
+}
+
+
+def check_options(kind: Literal["task", "actor"], node: str, given: Mapping[str, Any]) -> Options:
+    """Return the options of a node.
+
+    Raises:
+        TypeError: an option is unknown, or has no meaning for this kind of node.
+        ValueError: a value is not legal; the text lists those that are.
+    """
+    _check_names(kind, node, given)
+    for option, legal in _CHOICES.items():
+        if option in given and given[option] not in legal:
+            raise ValueError(
+                f"{option} of {node!r} can't be {given[option]!r}; choose one of: {', '.join(legal)}"
+            )
+    rest = {key: value for key, value in given.items() if key not in _RESTART}
+    overflow = check_overflow(rest.get("overflow", "block"), owner=repr(node))
+    if "capacity" in rest:
+        check_capacity(rest["capacity"], overflow=overflow, owner=repr(node))
+    if "max_attempts" in rest:
+        rest["max_attempts"] = _check_attempts(node, rest["max_attempts"])
+    for option in ("max_items", "hold_limit", "shutdown"):
+        if option in rest and not rest[option] > 0:
+            raise ValueError(f"{option} of {node!r} must be > 0, got {rest[option]!r}")
+    if "max_items" in rest and rest.get("collect") != "all":
+        raise ValueError(f"max_items of {node!r} has an effect only with collect='all'; add that")
+    if "hold_limit" in rest and rest.get("on_redelivery") != "hold":
+        raise ValueError(f"hold_limit of {node!r} has an effect only with on_redelivery='hold'")
+    restart = {"restart": "temporary" if kind == "task" else "transient"}
+    restart |= {key: given[key] for key in _RESTART if key in given}
+    return Options(policy=RestartPolicy(**restart), given=frozenset(given), **rest)  # type: ignore[arg-type]
+
+
+def _check_names(kind: str, node: str, given: Mapping[str, Any]) -> None:
+    known = set(AnyOptions.__annotations__) - {"name", "depends_on", "type"}
+    unknown = sorted(set(given) - known)
+    if unknown:
+        raise TypeError(f"{node!r} has no option {unknown[0]!r}; known: {', '.join(sorted(known))}")
+    other = "actor" if kind == "task" else "task"
+    misplaced = sorted(set(given) & _ONLY_FOR[other])
+    if misplaced:
+        raise TypeError(f"{node!r} is a {kind}; {misplaced[0]} is an option of a {other}: leave it out")
+
+
+def _check_attempts(node: str, most: object) -> float:
+    if most is None:
+        return math.inf
+    if not isinstance(most, int) or isinstance(most, bool) or most < 1:
+        raise ValueError(f"max_attempts of {node!r} must be an int >= 1 or None, got {most!r}")
+    return most
