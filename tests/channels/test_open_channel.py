@@ -27,6 +27,7 @@ async def test_messages_come_out_in_the_order_they_went_in() -> None:
         for number in range(10):
             await send.send(number)
     assert [number async for number in receive] == list(range(10))
+    assert receive.statistics().received == 10
 
 
 @pytest.mark.parametrize("capacity", [0, 1, 3, math.inf])
@@ -244,36 +245,59 @@ class TestClosing:
             receive.close()
         assert woken == ["send", "other"]
 
+    async def test_a_sender_with_credit_learns_at_once_that_nobody_receives(self) -> None:
+        send, receive = open_channel[int](5, meter=partial(OperationMeter, 100))
+        await send.send_many([1, 2])
+        await receive.receive()
+        receive.close()
+        with pytest.raises(trio.BrokenResourceError):
+            await send.send(3)
+
     async def test_a_message_handed_over_survives_the_close_of_its_receiver(self) -> None:
-        send, receive = open_channel[int](0)
+        send, receive = open_channel[int](5, meter=partial(OperationMeter, 100))
+        other = receive.clone()
         got: list[list[int]] = []
 
         async def take() -> None:
             got.append(await receive.receive_many(5))
+            with pytest.raises(CLOSED):
+                await receive.receive()
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(take)
             await wait_all_tasks_blocked()
-            send.send_nowait(1)
+            for number in range(3):
+                send.send_nowait(number)
             receive.close()
-        assert got == [[1]]
-        assert send.statistics().received == 1
+        assert got == [[0]]
+        assert await other.receive_many(5) == [1, 2]
 
-    async def test_a_send_that_was_accepted_survives_the_close_of_its_sender(self) -> None:
-        send, receive = open_channel[int](0)
-        errors: list[int] = []
+    @pytest.mark.parametrize("close_sender", [False, True])
+    async def test_a_batch_stops_at_a_close_that_comes_before_its_task_goes_on(
+        self, close_sender: bool
+    ) -> None:
+        """C5: those accepted before the close count as placed, and no others come."""
+        send, receive = open_channel[int](1)
+        other = send.clone()
+        placed: list[int] = []
 
         async def produce() -> None:
-            with pytest.raises(CLOSED) as caught:
-                await send.send_many([1, 2, 3])
-            errors.append(trouper.placed_before(caught.value))
+            with pytest.raises(CLOSED if close_sender else trio.BrokenResourceError) as caught:
+                await send.send_many([1, 2, 3, 4])
+            placed.append(trouper.placed_before(caught.value))
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(produce)
             await wait_all_tasks_blocked()
             assert receive.receive_nowait() == 1
-            send.close()
-        assert errors == [1]
+            if close_sender:
+                assert receive.receive_nowait() == 2
+                send.close()
+            else:
+                receive.close()
+        assert placed == [2]
+        assert other.statistics().current_buffer_used == 0
+        assert other.statistics().sent == 2
 
 
 class TestFairness:

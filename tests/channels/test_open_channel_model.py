@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import anyio.from_thread
@@ -17,6 +18,7 @@ from trouper import (
     BufferOverflow,
     ClosedResourceError,
     EndOfChannel,
+    OperationMeter,
     OverflowPolicy,
     ReceiveChannel,
     SendChannel,
@@ -153,10 +155,12 @@ class ChannelMachine(RuleBasedStateMachine):
             future.cancel()
         self.portal_manager.__exit__(None, None, None)
 
-    @initialize(case=st.sampled_from(CASES))
-    def open(self, case: tuple[float, OverflowPolicy]) -> None:
+    # A long slice keeps to the fast paths, a short one to the slow ones.
+    @initialize(case=st.sampled_from(CASES), operations=st.sampled_from([1, 3, 1000]))
+    def open(self, case: tuple[float, OverflowPolicy], operations: int) -> None:
         capacity, overflow = case
-        send, receive = open_channel[int](capacity, overflow=overflow)
+        meter = partial(OperationMeter, operations)
+        send, receive = open_channel[int](capacity, overflow=overflow, meter=meter)
         self.sends: list[SendChannel[int]] = [send]
         self.receives: list[ReceiveChannel[int]] = [receive]
         self.model = Model(capacity, overflow)
