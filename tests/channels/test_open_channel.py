@@ -401,3 +401,26 @@ def test_a_channel_left_open_is_collected_without_a_warning() -> None:
     del send, _receive
     gc.collect()
     assert gone() is None
+
+
+async def test_leaving_a_loop_over_a_channel_loses_nothing() -> None:
+    """C8, as far as a channel is iterated itself: it is no generator, so nothing is left behind."""
+    send, receive = open_channel[int](10)
+    await send.send_many(range(10))
+    async for number in receive:
+        if number == 1:
+            break
+    with pytest.raises(OSError, match="2"):
+        async for number in receive:
+            raise OSError(str(number))
+    with trio.CancelScope() as scope:
+        async for number in receive:
+            assert number == 3
+            scope.cancel()
+            await trio.lowlevel.checkpoint()
+    first, second = aiter(receive), aiter(receive.clone())
+    assert [await anext(first), await anext(second), await anext(first)] == [4, 5, 6]
+    with pytest.raises(CLOSED):
+        async for _ in receive:
+            receive.close()
+    assert await anext(second) == 8

@@ -268,4 +268,4 @@ def outcome(future: Future[Outcome]) -> Outcome:
 
 
 TestChannelModel = ChannelMachine.TestCase
-TestChannelModel.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestChannelModel.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
