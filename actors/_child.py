@@ -150,6 +150,10 @@ class ActorChild(Child):
     stopping: Stopping = field(factory=Stopping)
     shutdown: float = 5.0
     """Seconds that the `stop` hook may take when the actor is cancelled."""
+    scope: trio.CancelScope | None = None
+    """Around the incarnation that runs."""
+    retired: bool = False
+    """Whether it was told to end; then it is not restarted."""
     expired: int = 0
     """Incarnations that ended because the deadline of their message passed."""
 
@@ -161,19 +165,26 @@ class ActorChild(Child):
         box = self.mailbox
         self.begin()
         with trio.CancelScope() as scope:
+            self.scope = scope
             box.begin(scope)
             message_context.set(box.base)
             behaviour = self.make_behaviour()
             context = self.make_context()
             current_context.set(context)
             await self._live(behaviour, context, box)
-        if scope.cancelled_caught:
+        if not scope.cancelled_caught:
+            self.move(Event.END)
+        elif self.retired:
+            self.move(Event.CANCEL)
+        else:
             self.expired += 1
             self.move(Event.RESTART)
-        else:
-            self.move(Event.END)
-            if self.outlet is not None:
-                self.value = self.outlet.last
+
+    def retire(self) -> None:
+        """Cancel it for good: the message in hand is released, and it is not restarted."""
+        self.retired = True
+        if self.scope is not None:
+            self.scope.cancel()
 
     async def _live(
         self, behaviour: Behaviour, context: ActorContext[Any, Any, Any, Any], box: Mailbox

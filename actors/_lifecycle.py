@@ -36,7 +36,8 @@ LIFECYCLE: Mapping[State, Mapping[Event, State]] = {
     State.STARTING: {Event.READY: State.RUNNING, Event.RESTART: State.RESTARTING, **_END},
     State.RUNNING: {Event.RESTART: State.RESTARTING, Event.END: State.DONE, **_END},
     State.RESTARTING: {Event.START: State.STARTING, **_END},
-    State.DONE: {},
+    # A permanent child is restarted after a normal end too.
+    State.DONE: {Event.RESTART: State.RESTARTING},
     State.FAILED: {},
     State.CANCELLED: {},
 }

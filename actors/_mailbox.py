@@ -65,6 +65,7 @@ class Mailbox(Inbox, Lineage):
         "leased",
         "max_attempts",
         "on_dead",
+        "on_idle",
         "outlets",
         "owner",
         "redelivered",
@@ -88,16 +89,16 @@ class Mailbox(Inbox, Lineage):
         keyed: bool = False,
         max_attempts: float = 3,
         on_dead: Callable[[DeadLetter], None] | None = None,
-        transform: Callable[[Any], Any] | None = None,
+        transform: Callable[[Any, str], Any] | None = None,
         base: MessageContext = NO_CONTEXT,
     ) -> None:
         super().__init__(name, meter, join)
-        self.keyed = keyed and join is None
+        self.keyed = self.turns = keyed and join is None
         self.keeps_ids = not keyed
         self.max_attempts = max_attempts
         self.on_dead = on_dead
         self.transform = transform
-        """Applied to each payload when it is handed out (validation, copy); None: nothing."""
+        """Applied to (payload, source) when a message is handed out (validation, copy)."""
         self.holds = False
         """Whether outputs wait for the acknowledgement (`on_redelivery="hold"`)."""
         self.slow = transform is not None
@@ -106,6 +107,8 @@ class Mailbox(Inbox, Lineage):
         """The context outside of any message."""
         self.outlets: list[Outlet] = []
         self.returned: deque[Returned] | tuple[()] = ()
+        self.on_idle: Callable[[], None] | None = None
+        """Told before a wait for input: where a cycle finds out that it has run dry."""
         self.redelivered = self.repeated = 0
         self.settled: dict[tuple[str, str], int] = {}
         """(source, reason) -> messages given up after they were taken from their lane."""
@@ -170,6 +173,13 @@ class Mailbox(Inbox, Lineage):
             self._give_up(self.leased, "expired", self._failures)
         self._let_go()
 
+    def close(self) -> None:
+        """Take nothing more: what waits to come again is dead-lettered, what is queued dropped."""
+        while self.returned:
+            item = self.returned.popleft()  # type: ignore[union-attr]  # a deque while not empty
+            self._give_up(item.envelope, "stopped", item.failures)
+        super().close()
+
     # -- leasing -----------------------------------------------------------------------------
 
     async def take_slow(self) -> Any:
@@ -229,7 +239,11 @@ class Mailbox(Inbox, Lineage):
         self.batch = batch
         if context is not self.bound:
             self.bind(context)
-        return [MappingProxyType({each.source: each.payload}) for each in batch] if self.keyed else payloads
+        return (
+            [MappingProxyType({each.source: each.payload}) for each in batch]
+            if self.keyed
+            else payloads
+        )
 
     def bind(self, context: MessageContext) -> None:
         message_context.set(context)
@@ -242,6 +256,11 @@ class Mailbox(Inbox, Lineage):
                 self.scope.deadline = deadline
 
     # -- inner parts -------------------------------------------------------------------------
+
+    def _prepare_to_park(self) -> None:
+        if self.on_idle is not None:
+            self.on_idle()
+        super()._prepare_to_park()
 
     def _settle_last(self) -> bool:
         """Let go of the message in hand; return True if it takes more than that to settle it."""
@@ -308,7 +327,7 @@ class Mailbox(Inbox, Lineage):
         payload = envelope.payload
         if self.transform is not None:
             try:
-                payload = self.transform(payload)
+                payload = self.transform(payload, envelope.source)
             except InvalidMessage as invalid:
                 self._give_up(envelope, "invalid", (summarize(invalid),))
                 return NOTHING
@@ -330,7 +349,9 @@ class Mailbox(Inbox, Lineage):
         assert isinstance(self.returned, deque)
         self.returned.appendleft(item)
 
-    def _give_up(self, envelope: Envelope[Any], reason: str, failures: tuple[FailureSummary, ...]) -> None:
+    def _give_up(
+        self, envelope: Envelope[Any], reason: str, failures: tuple[FailureSummary, ...]
+    ) -> None:
         key = (envelope.source, reason)
         self.settled[key] = self.settled.get(key, 0) + 1
         if self.on_dead is not None:

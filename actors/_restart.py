@@ -31,7 +31,9 @@ class Backoff:
 
     def __attrs_post_init__(self) -> None:
         if not 0 <= self.min <= self.max < math.inf:
-            raise ValueError(f"backoff needs 0 <= min <= max, finite; got {self.min} and {self.max}")
+            raise ValueError(
+                f"backoff needs 0 <= min <= max, finite; got {self.min} and {self.max}"
+            )
         if self.factor < 1 or not 0 <= self.jitter <= 1:
             raise ValueError(
                 f"backoff needs factor >= 1 and jitter in 0..1; got {self.factor} and {self.jitter}"

@@ -19,7 +19,7 @@ class Overseer(Protocol):
         ...
 
     def child_failed(self, child: Child, error: Exception, reason: str) -> None:
-        """The child is given up."""
+        """The child is given up. Its neighbours have not been told: its stream was cut off."""
         ...
 
 
@@ -46,13 +46,18 @@ class Supervisor:
             self._act(child, self._decide(child), error)
         except BaseException:
             # Cancelled, KeyboardInterrupt and their kind pass (case P8), or nothing could stop us.
+            # Its neighbours are not told that its stream has ended: it has not, it was cut off.
             child.move(Event.CANCEL)
-            child.close()
             raise
         else:
-            again = child.state is State.RESTARTING
-            may_go_on = child.may_go_on()
-            self._act(child, Restart(0.0) if again else decide_exit(child.policy, may_go_on=may_go_on), None)
+            self._act(child, self._decide_return(child), None)
+
+    def _decide_return(self, child: Child) -> Decision:
+        if child.state is State.CANCELLED:
+            return Done()
+        if child.state is State.RESTARTING:
+            return Restart(0.0)
+        return decide_exit(child.policy, may_go_on=child.may_go_on())
 
     def _decide(self, child: Child) -> Decision:
         return decide_failure(
@@ -67,7 +72,7 @@ class Supervisor:
         match decision:
             case Restart(delay):
                 if child.state is not State.RESTARTING:
-                    child.state = State.RESTARTING
+                    child.move(Event.RESTART)
                 if delay > 0:
                     self._clean.run(self._nursery.start_soon, self._restart_later, child, delay)
                 else:
@@ -75,7 +80,6 @@ class Supervisor:
             case GiveUp(reason) if error is not None:
                 child.move(Event.GIVE_UP)
                 child.error = error
-                child.close()
                 self._overseer.child_failed(child, error, reason)
             case GiveUp() | Done():
                 child.close()
@@ -86,6 +90,5 @@ class Supervisor:
             await trio.sleep(delay)
         except BaseException:
             child.move(Event.CANCEL)
-            child.close()
             raise
         self.start(child)

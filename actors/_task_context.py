@@ -61,7 +61,9 @@ class TaskContext(Generic[StateT, DepsT, InputT]):
     @property
     def custom_context(self) -> dict[str, str]:
         """The run's key-value pairs, with those of the message in hand over them; a fresh dict."""
-        base: Mapping[str, str] = {} if self.run_context is None else self.run_context.custom_context
+        base: Mapping[str, str] = (
+            {} if self.run_context is None else self.run_context.custom_context
+        )
         return {**base, **message_context.get().custom_context}
 
     @property

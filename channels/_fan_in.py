@@ -41,7 +41,9 @@ class _Joined:
         self.conflicts += conflicts
         self._made += 1
         payload = MappingProxyType({part.source: part.payload for part in parts})
-        return Envelope(payload, f"{name}@join", self._made, 1, context, (f"{name}@join", self._made))
+        return Envelope(
+            payload, f"{name}@join", self._made, 1, context, (f"{name}@join", self._made)
+        )
 
 
 class Zip(_Joined):

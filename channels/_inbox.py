@@ -50,6 +50,7 @@ class Inbox:
         "name",
         "only",
         "ready",
+        "turns",
     )
 
     def __init__(self, name: str, meter: Meter | None = None, join: Join | None = None) -> None:
@@ -66,6 +67,8 @@ class Inbox:
         """The only lane's buffer while there is credit; None with several lanes."""
         self.ready: deque[Lane] = deque()
         """With several lanes: those that hold messages, in the order of their turns."""
+        self.turns = False
+        """Whether even a single lane goes through `ready`: its messages are handed out keyed."""
         self._pressed: dict[Lane, None] = {}
         """Lanes whose senders wait for room."""
         self._released_at = 0.0
@@ -74,15 +77,17 @@ class Inbox:
     def add_lane(self, lane: Lane) -> None:
         """Join one more lane. It may be added while tasks wait."""
         self.credit = 0
+        if self.only is not None:
+            self._take_turns(self.only)
         self.lanes = (*self.lanes, lane)
-        self.only = lane if len(self.lanes) == 1 and self.join is None else None
-        if len(self.lanes) == 2:
-            # From here on a lane stands in `ready` exactly while it holds messages.
-            first = self.lanes[0]
-            first.armed = not first.buffer and not first.ended
-            first.limit = 0
-            if first.buffer:
-                self.ready.append(first)
+        self.only = lane if len(self.lanes) == 1 and self.join is None and not self.turns else None
+
+    def _take_turns(self, first: Lane) -> None:
+        """From here on a lane stands in `ready` exactly while it holds messages."""
+        first.armed = not first.buffer and not first.ended
+        first.limit = 0
+        if first.buffer:
+            self.ready.append(first)
 
     # -- what lanes say ----------------------------------------------------------------------
 
@@ -112,7 +117,7 @@ class Inbox:
         if self.has_message():
             return False
         for lane in self.lanes:
-            if not lane.ended:
+            if not (lane.ended or lane.weak):
                 return False
         return True
 

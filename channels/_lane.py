@@ -56,6 +56,7 @@ class Lane:
         "sent",
         "source",
         "target",
+        "weak",
     )
 
     def __init__(
@@ -85,6 +86,8 @@ class Lane:
         """The reader wants to hear of the next message."""
         self.ended = False
         self.reader_gone = False
+        self.weak = False
+        """Whether it lets its reader's input end without it (the run's inlet of a node in the graph)."""
         self.blocked = ParkingBay()
 
     # -- the sender's side -------------------------------------------------------------------
@@ -96,6 +99,10 @@ class Lane:
         if self.capacity == 0:
             return bool(self.buffer) or not self.reader.is_waiting()
         return len(self.buffer) >= self.capacity
+
+    def would_drop(self) -> bool:
+        """Return whether the next message costs one, or is refused."""
+        return self.overflow != "block" and len(self.buffer) >= self.capacity
 
     @property
     def name(self) -> str:
@@ -112,7 +119,7 @@ class Lane:
         Raises:
             BufferOverflow: the policy is `fail` and the buffer is full.
         """
-        if self.overflow == "fail" and len(self.buffer) >= self.capacity and not self.reader_gone:
+        if self.overflow == "fail" and self.would_drop() and not self.reader_gone:
             raise BufferOverflow(f"edge {self.name}", self.capacity)
 
     def place(
@@ -124,9 +131,8 @@ class Lane:
         """
         self.sent += 1
         envelope = Envelope(payload, self.source, self.sent, 1, context, origin, resent)
-        if self.reader_gone or (self.overflow != "block" and len(self.buffer) >= self.capacity):
-            if not self._drop_one(envelope):
-                return
+        if (self.reader_gone or self.would_drop()) and not self._drop_one(envelope):
+            return
         if self.buffer is _NOTHING_YET:
             self.buffer = deque()
         self.buffer.append(envelope)

@@ -44,7 +44,18 @@ class Outlet:
     because a call costs a tenth of a hop.
     """
 
-    __slots__ = ("_ending", "_granted_at", "held", "lanes", "last", "lineage", "meter", "one", "room", "skip")
+    __slots__ = (
+        "_ending",
+        "_granted_at",
+        "held",
+        "lanes",
+        "last",
+        "lineage",
+        "meter",
+        "one",
+        "room",
+        "skip",
+    )
 
     def __init__(
         self, lineage: Lineage, meter: Meter | None = None, *, hold: int = 0, skip: bool = False
@@ -99,11 +110,10 @@ class Outlet:
         lane = self.one
         if lane is not None:
             chunk = self.meter.grant(max(1, lane.sent - self._granted_at))
-            if not chunk or lane.is_full() or lane.reader_gone:
+            if not chunk or lane.is_full() or lane.reader_gone or lane.would_drop():
                 await self._make_room(chunk)
             else:
                 lane.chunk = chunk
-                lane.check_room()
                 self._granted_at = lane.sent
             lane.place(payload, message_context.get(), lineage.next_origin(), False)
             return
@@ -177,6 +187,10 @@ class Outlet:
             await full.wait_room()
             chunk = self.meter.restart()
             full = self._first_full()
+        if any(lane.would_drop() for lane in self.lanes):
+            # Before anything is lost, a reader that could take it now gets its turn.
+            await trio.lowlevel.checkpoint()
+            chunk = self.meter.restart()
         gone = 0
         for lane in self.lanes:
             lane.check_room()

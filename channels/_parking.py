@@ -4,7 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 import trio
-from trio.lowlevel import Abort, Task, current_clock, current_task, reschedule, wait_task_rescheduled
+from trio.lowlevel import (
+    Abort,
+    Task,
+    current_clock,
+    current_task,
+    reschedule,
+    wait_task_rescheduled,
+)
 
 
 class _Go:

@@ -148,7 +148,9 @@ def _check_names(kind: str, node: str, given: Mapping[str, Any]) -> None:
     other = "actor" if kind == "task" else "task"
     misplaced = sorted(set(given) & _ONLY_FOR[other])
     if misplaced:
-        raise TypeError(f"{node!r} is a {kind}; {misplaced[0]} is an option of a {other}: leave it out")
+        raise TypeError(
+            f"{node!r} is a {kind}; {misplaced[0]} is an option of a {other}: leave it out"
+        )
 
 
 def _check_attempts(node: str, most: object) -> float:

@@ -1,0 +1,92 @@
+"""When a cycle has run dry: the end of its feedback edges.
+
+A cycle ends when every edge into it has ended and none of its messages is queued or in hand.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from attrs import frozen
+
+from ..actors._child import ActorChild
+from ..actors._mailbox import Mailbox
+from ..channels._lane import Lane
+from ._wiring import Cell
+
+
+@frozen(eq=False)
+class Cycle:
+    """The actors of one or more loops that share nodes, and the edges that close them."""
+
+    names: frozenset[str]
+    members: tuple[Mailbox, ...]
+    feedback: tuple[Lane, ...]
+
+    def check(self, about_to_wait: Mailbox) -> None:
+        """End the feedback edges if nothing can move in this cycle any more."""
+        for box in self.members:
+            if box is not about_to_wait and box.bay.task is None:
+                return
+            if box.leased is not None or box.returned:
+                return
+            for lane in box.lanes:
+                inner = lane.source.partition(".")[0] in self.names
+                if lane.buffer or not (inner or lane.ended or lane.weak):
+                    return
+        for lane in self.feedback:
+            lane.end()
+
+
+def watch_cycles(cells: Mapping[str, Cell]) -> None:
+    """Let the actors of every cycle look whether it has run dry before they wait."""
+    for cell in cells.values():
+        for upstream in cell.node.upstreams:
+            if upstream.edge.feedback:
+                _watch(cells, upstream.node, cell.node.name)
+
+
+def _watch(cells: Mapping[str, Cell], start: str, end: str) -> None:
+    names = _reach(cells, start) & _reach_back(cells, end)
+    boxes: list[Mailbox] = []
+    feedback: list[Lane] = []
+    for name in names:
+        child = cells[name].child
+        assert isinstance(child, ActorChild)
+        boxes.append(child.mailbox)
+        keys = [u.key for u in cells[name].node.upstreams if u.edge.feedback]
+        feedback += [lane for lane in child.mailbox.lanes if lane.source in keys]
+    cycle = Cycle(frozenset(names), tuple(boxes), tuple(feedback))
+    for box in boxes:
+        box.on_idle = partial(_check_both, box.on_idle, partial(cycle.check, box))
+
+
+def _check_both(first: Callable[[], None] | None, second: Callable[[], None]) -> None:
+    """Loops that share a node each look for themselves."""
+    if first is not None:
+        first()
+    second()
+
+
+def _reach(cells: Mapping[str, Cell], start: str) -> set[str]:
+    """Return the nodes upstream of `start`, itself included."""
+    found, todo = {start}, [start]
+    while todo:
+        for upstream in cells[todo.pop()].node.upstreams:
+            if upstream.node not in found:
+                found.add(upstream.node)
+                todo.append(upstream.node)
+    return found
+
+
+def _reach_back(cells: Mapping[str, Cell], start: str) -> set[str]:
+    """Return the nodes downstream of `start`, itself included."""
+    found, grew = {start}, True
+    while grew:
+        more = {
+            name
+            for name, cell in cells.items()
+            if name not in found and any(u.node in found for u in cell.node.upstreams)
+        }
+        found |= more
+        grew = bool(more)
+    return found

@@ -1,0 +1,313 @@
+"""One run of a graph: start what can start, hand results on, end honestly.
+
+A node starts as soon as its inputs stand, never level by level (known fault F3), and everything
+lives in one nursery: nothing outlives the run.
+"""
+
+import logging
+import random
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import trio
+
+from ..actors._child import ActorChild, Child
+from ..actors._dead_letters import DeadLetters
+from ..actors._lifecycle import Event, State
+from ..actors._supervisor import Supervisor
+from ..channels._envelope import MessageContext
+from ..channels._inbox import EndOfInput, Inbox
+from ..channels._lane import Lane
+from ..channels._lineage import Detached
+from ..channels._outlet import NOTHING, Outlet
+from ._cycles import watch_cycles
+from ._edge import Upstream
+from ._node import Node
+from ._options import UNSET
+from ._report import RunStatus, WorkflowResult, output_of, report_edge, report_node
+from ._settings import Settings
+from ._wiring import Cell, Wiring
+
+log = logging.getLogger("trouper")
+
+RUN = "@run"
+"""The key of messages from outside."""
+_ENDED = (State.DONE, State.FAILED, State.CANCELLED)
+
+
+class EmptyStream(RuntimeError):
+    """A batch task waited for a stream that ended without a value."""
+
+
+class TooManyItems(RuntimeError):
+    """A batch task collected more values than its `max_items`."""
+
+
+class Execution:
+    """The state of one run."""
+
+    def __init__(self, workflow: str, nodes: Mapping[str, Node], settings: Settings) -> None:
+        self.workflow = workflow
+        self.settings = settings
+        self.dead_letters = DeadLetters()
+        self.cells = Wiring(nodes, settings, self.dead_letters).build()
+        self.inlets: dict[str, Outlet] = {}
+        self.scope = trio.CancelScope()
+        self.finished = trio.Event()
+        self.sources_ended = trio.Event()
+        self.status: RunStatus = "running"
+        self.error: Exception | None = None
+        self.failed_node: str | None = None
+        self.reason = ""
+        self.interrupted = False
+        self.cut_short: list[str] = []
+        self.started_at = self.ended_at = 0.0
+        self._readers: dict[str, list[tuple[Cell, str]]] = {name: [] for name in self.cells}
+        self._supervisor: Supervisor | None = None
+        self._nursery: trio.Nursery | None = None
+        for cell in self.cells.values():
+            for upstream in cell.node.upstreams:
+                if nodes[upstream.node].kind == "task":
+                    self._readers[upstream.node].append((cell, upstream.key))
+
+    # -- running -----------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Run the graph to its end. Never raises for a failed node: see `result`."""
+        self.started_at = trio.current_time()
+        try:
+            with self.scope:
+                async with trio.open_nursery() as nursery:
+                    self._nursery = nursery
+                    rng = random.Random(self.settings.harness.seed)
+                    self._supervisor = Supervisor(nursery, self, rng=rng)
+                    self._begin(nursery)
+            self._settle()
+        finally:
+            self.ended_at = trio.current_time()
+            self.finished.set()
+            self.sources_ended.set()
+
+    def _begin(self, nursery: trio.Nursery) -> None:
+        watch_cycles(self.cells)
+        if self.settings.is_open:
+            for name, cell in self.cells.items():
+                if not cell.node.upstreams and isinstance(cell.child, ActorChild):
+                    self._open_inlet(name, cell.child, weak=False)
+        for cell in self.cells.values():
+            for upstream, inbox in cell.collectors:
+                nursery.start_soon(self._collect, cell, upstream, inbox)
+        for cell in self.cells.values():
+            if not cell.pending:
+                self._start(cell)
+
+    def _start(self, cell: Cell) -> None:
+        child = cell.child
+        if isinstance(child, ActorChild) and cell.node.upstreams and not child.mailbox.lanes:
+            # Batch upstreams only: receive() gives ctx.inputs once, then ends.
+            lane = Lane("@inputs", cell.node.name, child.mailbox)
+            child.mailbox.add_lane(lane)
+            lane.place(cell.inputs(), child.mailbox.base, None, False)
+            lane.end()
+        assert self._supervisor is not None
+        self._supervisor.start(child)
+
+    async def _collect(self, cell: Cell, upstream: Upstream, inbox: Inbox) -> None:
+        options = cell.node.options
+        values: list[Any] = []
+        most = options.max_items
+        try:
+            while True:
+                await inbox.wait()
+                while inbox.credit > 0:
+                    if options.collect == "last":
+                        values.clear()
+                    values.append(inbox.pop().payload)
+                if most is not None and len(values) > most:
+                    self._refuse(cell, TooManyItems(_too_many(cell.node.name, upstream.key, most)))
+                    return
+        except EndOfInput:
+            pass
+        if options.collect == "all":
+            self._deliver(cell, upstream.key, values)
+        elif values:
+            self._deliver(cell, upstream.key, values[0])
+        elif options.default is not UNSET:
+            self._deliver(cell, upstream.key, options.default)
+        else:
+            self._refuse(cell, EmptyStream(_empty(cell.node.name, upstream.key)))
+
+    def _deliver(self, cell: Cell, key: str, value: Any) -> None:
+        cell.values[key] = value
+        cell.pending.discard(key)
+        stands = not cell.pending and cell.child.state is State.WAITING
+        if stands and not self.scope.cancel_called:
+            self._start(cell)
+
+    def _refuse(self, cell: Cell, error: Exception) -> None:
+        cell.child.move(Event.GIVE_UP)
+        cell.child.error = error
+        self.child_failed(cell.child, error, str(error))
+
+    # -- what the supervisor reports ---------------------------------------------------------
+
+    def child_ended(self, child: Child) -> None:
+        for cell, key in self._readers[child.name]:
+            self._deliver(cell, key, child.value)
+        if all(cell.child.state in _ENDED for cell in self.cells.values() if is_source(cell)):
+            self.sources_ended.set()
+
+    def child_failed(self, child: Child, error: Exception, reason: str) -> None:
+        if self.error is None:
+            self.error, self.failed_node = error, child.name
+            self.reason = f"{child.name!r} failed: {error!r}; {reason}"
+            log.error("run %s: %s", self.settings.run_context.run_name, self.reason)
+        self.scope.cancel()
+
+    def cancel(self, reason: str) -> None:
+        """Cancel everything that runs. Idempotent."""
+        self.reason = self.reason or reason
+        self.scope.cancel()
+
+    # -- draining ----------------------------------------------------------------------------
+
+    async def drain(self, budget: float) -> None:
+        """End the sources, let everything that was accepted be handled, then return.
+
+        A source that has not ended after half the budget is cancelled; after all of it the rest is.
+
+        Args:
+            budget: seconds.
+        """
+        if self.status == "running":
+            self.status = "draining"
+            for outlet in self.inlets.values():
+                outlet.end()
+            for cell in self.cells.values():
+                if isinstance(cell.child, ActorChild):
+                    cell.child.stopping.set()
+                    if is_source(cell):
+                        for outlet in cell.child.all_outlets():
+                            outlet.finish_after_next("the run drains")
+        if all(cell.child.state in _ENDED for cell in self.cells.values() if is_source(cell)):
+            self.sources_ended.set()
+        with trio.move_on_after(budget / 2):
+            await self.sources_ended.wait()
+        for cell in self._alive():
+            if is_source(cell) and isinstance(cell.child, ActorChild):
+                self.cut_short.append(cell.node.name)
+                cell.child.retire()
+        with trio.move_on_after(budget / 2):
+            await self.finished.wait()
+        if not self.finished.is_set():
+            self.cut_short += [cell.node.name for cell in self._alive()]
+            self.cancel(f"the drain took longer than its budget of {budget:g} s")
+            await self.finished.wait()
+
+    def _alive(self) -> list[Cell]:
+        return [cell for cell in self.cells.values() if cell.child.state not in _ENDED]
+
+    # -- from outside ------------------------------------------------------------------------
+
+    def inlet(self, name: str) -> Outlet:
+        """Return where messages from outside enter a node."""
+        if name not in self.inlets:
+            child = self.cells[name].child
+            assert isinstance(child, ActorChild)
+            self._open_inlet(name, child, weak=True)
+        return self.inlets[name]
+
+    def _open_inlet(self, name: str, child: ActorChild, *, weak: bool) -> None:
+        options = self.cells[name].node.options
+        lane = Lane(RUN, name, child.mailbox, capacity=options.capacity, overflow=options.overflow)
+        lane.weak = weak
+        outlet = Outlet(Detached(RUN), self.settings.harness.meter())
+        child.mailbox.add_lane(lane)
+        outlet.add_lane(lane)
+        self.inlets[name] = outlet
+
+    def message_context(self) -> MessageContext:
+        """Return the context of a message from outside."""
+        run = self.settings.run_context
+        return MessageContext(
+            run=run.run_name, parent_action=RUN, custom_context=run.custom_context
+        )
+
+    # -- the end -----------------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        for cell in self.cells.values():
+            if cell.child.state not in _ENDED:
+                cell.child.move(Event.CANCEL)
+            cell.child.close()
+            for _, inbox in cell.collectors:
+                inbox.close()
+
+    def outcome(self) -> Literal["completed", "failed", "cancelled"]:
+        if self.error is not None:
+            return "failed"
+        return "cancelled" if self.scope.cancelled_caught or self.cut_short else "completed"
+
+    def result(self) -> WorkflowResult:
+        """Return how the run ended; once `finished` is set."""
+        outputs = {name: output_of(cell.child) for name, cell in self.cells.items()}
+        return WorkflowResult(
+            run_name=self.settings.run_context.run_name,
+            workflow=self.workflow,
+            status=self.outcome(),
+            outputs={name: value for name, value in outputs.items() if value is not NOTHING},
+            results=dict(self.settings.run_context.results),
+            error=self.error,
+            failed_node=self.failed_node,
+            reason=self.reason,
+            dead_letters=tuple(self.dead_letters),
+            nodes=self.node_reports(self.ended_at),
+            edges=self.edge_reports(),
+            seconds=self.ended_at - self.started_at,
+            cut_short=tuple(self.cut_short),
+            interrupted=self.interrupted,
+        )
+
+    def node_reports(self, now: float) -> dict[str, Any]:
+        reports = {}
+        for name, cell in self.cells.items():
+            before = cell.seen if cell.seen[0] else (self.started_at, 0, 0)
+            reports[name] = report_node(cell.child, cell.node.kind, before, now)
+            cell.seen = (now, reports[name].received, reports[name].sent)
+        return reports
+
+    def edge_reports(self) -> tuple[Any, ...]:
+        reports = []
+        for cell in self.cells.values():
+            if isinstance(cell.child, ActorChild):
+                box = cell.child.mailbox
+                in_hand = box.in_hand()
+                for lane in box.lanes:
+                    reports.append(report_edge(lane, in_hand.get(lane.source, 0), box.settled))
+            for _, inbox in cell.collectors:
+                reports += [report_edge(lane, 0, {}) for lane in inbox.lanes]
+        return tuple(reports)
+
+
+def is_source(cell: Cell) -> bool:
+    """Return whether a node makes messages of its own accord: an actor that no stream feeds."""
+    return isinstance(cell.child, ActorChild) and all(
+        lane.source in (RUN, "@inputs") for lane in cell.child.mailbox.lanes
+    )
+
+
+def _too_many(node: str, upstream: str, most: int) -> str:
+    return (
+        f"{node!r} collected more than max_items={most} values of {upstream!r}; raise max_items, "
+        "or use collect='last'"
+    )
+
+
+def _empty(node: str, upstream: str) -> str:
+    return (
+        f"{node!r} waited for the stream {upstream!r}, which ended without a value; "
+        "give the task default=..., or let the stream yield something"
+    )
+
+
+EmptyStream.__module__ = TooManyItems.__module__ = "trouper"

@@ -1,0 +1,206 @@
+"""What can be read of a run: per node and per edge, while it goes on and when it has ended."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from ..actors._child import ActorChild, Child
+from ..actors._dead_letters import DeadLetter
+from ..actors._failure import FailureSummary
+from ..channels._lane import Lane
+from ..channels._outlet import NOTHING
+
+RunStatus = Literal["running", "draining", "completed", "failed", "cancelled"]
+
+
+class EdgeReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The ledger of one edge: every message sent is accounted for."""
+
+    source: str
+    target: str
+    sent: int
+    acknowledged: int
+    dead_lettered: int
+    expired: int
+    dropped: Mapping[str, int]
+    """Reason -> messages: an overflow policy, `reader_ended`, `superseded`."""
+    queued: int
+    leased: int
+    """In hand, or waiting to be handed out again."""
+    capacity: float
+    overflow: str
+    peak: int
+    """Highest depth that the reader has seen; it looks once per chunk of messages."""
+    blocked: float
+    """Seconds that the sender has waited for room, a wait still going on included."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing is under way any more."""
+        return self.queued == 0 and self.leased == 0
+
+
+class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One node."""
+
+    name: str
+    kind: str
+    state: str
+    incarnation: int
+    failed: int
+    """Incarnations that failed."""
+    redelivered: int
+    repeated: int
+    """Yields that repeated the send just before and were not sent again."""
+    dead_lettered: int
+    received: int
+    sent: int
+    depth: int
+    received_per_s: float
+    """Messages per second since the last look, or since the start."""
+    sent_per_s: float
+    starved: float
+    """Seconds that it has waited for input, a wait still going on included."""
+    blocked: float
+    """Seconds that it has waited for room in front of it, likewise."""
+    failures: tuple[FailureSummary, ...]
+    """The last few, oldest first."""
+
+
+class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A look at a run."""
+
+    run_name: str
+    workflow: str
+    status: RunStatus
+    seconds: float
+    """Since the start, on trio's clock."""
+    nodes: Mapping[str, NodeReport]
+    edges: tuple[EdgeReport, ...]
+    dead_letters: int
+    """How many, in all."""
+
+
+class WorkflowResult(msgspec.Struct, frozen=True, kw_only=True):
+    """How a run ended. It never raises by itself; `unwrap()` does."""
+
+    run_name: str
+    workflow: str
+    status: Literal["completed", "failed", "cancelled"]
+    outputs: Mapping[str, Any]
+    """Node -> its result, or the last value it sent; of nodes that got that far."""
+    results: Mapping[str, Any]
+    """What `ctx.set_result` has kept."""
+    error: Exception | None
+    """The failure that ended the run, as it was raised."""
+    failed_node: str | None
+    reason: str
+    """Why it ended, in words; empty when it completed."""
+    dead_letters: tuple[DeadLetter, ...]
+    nodes: Mapping[str, NodeReport]
+    edges: tuple[EdgeReport, ...]
+    seconds: float
+    cut_short: tuple[str, ...] = ()
+    """Nodes that a drain cancelled because its budget ran out."""
+    interrupted: bool = False
+    """Whether Ctrl-C or a signal ended it."""
+
+    @property
+    def ok(self) -> bool:
+        return self.status == "completed"
+
+    def unwrap(self) -> Mapping[str, Any]:
+        """Return the outputs.
+
+        Raises:
+            Exception: the failure itself, if a node failed.
+            RunCancelled: the run was cancelled.
+        """
+        if self.error is not None:
+            raise self.error
+        if self.status != "completed":
+            raise RunCancelled(f"run {self.run_name!r} was cancelled: {self.reason}")
+        return self.outputs
+
+
+class RunCancelled(Exception):
+    """The outputs of a cancelled run were asked for."""
+
+
+def report_edge(lane: Lane, in_hand: int, settled: Mapping[tuple[str, str], int]) -> EdgeReport:
+    """Return the ledger of one lane.
+
+    Args:
+        in_hand: messages of it that are leased, or come again.
+        settled: (source, reason) -> messages that its reader gave up.
+    """
+    given_up = {reason: n for (source, reason), n in settled.items() if source == lane.source}
+    expired = given_up.pop("expired", 0)
+    dead = sum(given_up.values())
+    queued = len(lane.buffer)
+    dropped = sum(lane.dropped.values())
+    return EdgeReport(
+        source=lane.source,
+        target=lane.target,
+        sent=lane.sent,
+        acknowledged=lane.sent - queued - dropped - in_hand - expired - dead,
+        dead_lettered=dead,
+        expired=expired,
+        dropped=lane.dropped,
+        queued=queued,
+        leased=in_hand,
+        capacity=lane.capacity,
+        overflow=lane.overflow,
+        peak=max(lane.peak, queued),
+        blocked=lane.blocked.waited,
+    )
+
+
+def report_node(child: Child, kind: str, before: tuple[float, int, int], now: float) -> NodeReport:
+    """Return what is known of one node.
+
+    Args:
+        before: when it was looked at last, and what it had received and sent by then.
+    """
+    sent = received = depth = dead = redelivered = repeated = 0
+    starved = blocked = 0.0
+    if isinstance(child, ActorChild):
+        box = child.mailbox
+        depth = sum(len(lane.buffer) for lane in box.lanes)
+        received = sum(lane.sent - sum(lane.dropped.values()) for lane in box.lanes) - depth
+        sent = sum(lane.sent for outlet in child.all_outlets() for lane in outlet.lanes)
+        blocked = sum(lane.blocked.waited for out in child.all_outlets() for lane in out.lanes)
+        starved = box.bay.waited
+        redelivered, repeated = box.redelivered, box.repeated
+        dead = sum(box.settled.values())
+    span = max(now - before[0], 1e-9)
+    return NodeReport(
+        name=child.name,
+        kind=kind,
+        state=child.state.value,
+        incarnation=child.incarnation,
+        failed=child.failed,
+        redelivered=redelivered,
+        repeated=repeated,
+        dead_lettered=dead,
+        received=received,
+        sent=sent,
+        depth=depth,
+        received_per_s=(received - before[1]) / span,
+        sent_per_s=(sent - before[2]) / span,
+        starved=starved,
+        blocked=blocked,
+        failures=tuple(child.failures),
+    )
+
+
+def output_of(child: Child) -> Any:
+    """Return a node's output so far; NOTHING if there is none."""
+    if isinstance(child, ActorChild):
+        return NOTHING if child.outlet is None else child.outlet.last
+    return child.value if child.state.value == "done" else NOTHING
+
+
+for _public in (EdgeReport, NodeReport, StatusReport, WorkflowResult, RunCancelled):
+    _public.__module__ = "trouper"

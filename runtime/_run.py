@@ -1,0 +1,230 @@
+"""The live handle of a run."""
+
+from types import TracebackType
+from typing import Any
+
+import trio
+
+from ..actors._child import ActorChild
+from ..actors._dead_letters import DeadLetter
+from ..channels._context import message_context
+from ..channels._outlet import EndOfOutput
+from ..channels._overflow import OverflowPolicy
+from ._convert_message import convert_message
+from ._execution import Execution
+from ._message_types import expected_types
+from ._names import suggest
+from ._report import StatusReport, WorkflowResult
+from ._stream import Stream
+
+DRAIN_BUDGET = 10.0
+"""Seconds."""
+
+
+class NodeEnded(trio.BrokenResourceError):
+    """A message was sent to a node that takes nothing more. The message is still the sender's."""
+
+
+class Run:
+    """What `async with wf.open(...) as run:` gives. Leaving the block drains the run."""
+
+    def __init__(self, execution: Execution) -> None:
+        self._execution = execution
+        self._nursery: Any = None
+
+    # -- life --------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> "Run":
+        self._nursery = trio.open_nursery()
+        nursery = await self._nursery.__aenter__()
+        started = trio.Event()
+        nursery.start_soon(self._go, started)
+        await started.wait()
+        return self
+
+    async def _go(self, started: trio.Event) -> None:
+        started.set()
+        await self._execution.run()
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # The nursery never sees the block's exception, so that it is not wrapped in a group.
+        try:
+            if exc is None:
+                await self.drain()
+            else:
+                self.cancel(f"the block that opened it raised {exc!r}")
+        finally:
+            await self._nursery.__aexit__(None, None, None)
+
+    @property
+    def name(self) -> str:
+        return self._execution.settings.run_context.run_name
+
+    def cancel(self, reason: str = "run.cancel() was called") -> None:
+        """Cancel everything at once; what was in hand is recorded. Idempotent."""
+        self._execution.cancel(reason)
+
+    async def drain(self, budget: float = DRAIN_BUDGET) -> WorkflowResult:
+        """End the sources, handle everything that was accepted, and return the result.
+
+        Args:
+            budget: seconds; what has not ended by then is cancelled and named in `cut_short`.
+        """
+        if not budget > 0:
+            raise ValueError(f"drain() takes a budget > 0 s, got {budget}; run.cancel() is at once")
+        if not self._execution.finished.is_set():
+            await self._execution.drain(budget)
+        return self._execution.result()
+
+    async def wait(self) -> WorkflowResult:
+        """Wait for the end and return the result; never raises for a failed node."""
+        await self._execution.finished.wait()
+        return self._execution.result()
+
+    # -- messages ----------------------------------------------------------------------------
+
+    async def send(self, x: Any, to: Any = None, *, source: str | None = None) -> None:
+        """Send a message into a node from outside; wait while its inlet is full.
+
+        Args:
+            x: converted to the node's input type, strictly.
+            to: the node, by name or object; may be left out if only one node has no upstream.
+            source: the upstream to stand in for; needed by zip and latest nodes.
+
+        Raises:
+            TypeError: `x` is not of the node's input type.
+            ValueError: there is no such node or upstream, or none was named and several could be.
+            NodeEnded: the node takes nothing more. `x` was not accepted.
+        """
+        execution = self._execution
+        name = self._target(to)
+        cell = execution.cells[name]
+        child = cell.child
+        assert isinstance(child, ActorChild)
+        x = convert_message(x, self._type_of(name, source), node=name)
+        token = None
+        if message_context.get().run == "":
+            token = message_context.set(execution.message_context())
+        try:
+            if execution.status != "running" or child.state.value in (
+                "done",
+                "failed",
+                "cancelled",
+            ):
+                raise EndOfOutput("", None)
+            if source is not None:
+                await self._send_as(child, source, x)
+            else:
+                await execution.inlet(name).put(x)
+        except EndOfOutput:
+            raise NodeEnded(
+                f"{name!r} takes nothing more (it is {child.state.value}, the run is "
+                f"{execution.status}); the message was not accepted"
+            ) from None
+        finally:
+            if token is not None:
+                message_context.reset(token)
+
+    async def _send_as(self, child: ActorChild, source: str, x: Any) -> None:
+        lanes = {lane.source: lane for lane in child.mailbox.lanes}
+        if source not in lanes:
+            raise ValueError(
+                f"{child.name!r} has no stream upstream {source!r};{suggest(source, lanes)}"
+            )
+        lane = lanes[source]
+        while lane.is_full():
+            await lane.wait_room()
+        if lane.ended or lane.reader_gone:
+            raise EndOfOutput("", None)
+        lane.check_room()
+        lane.place(x, message_context.get(), None, False)
+
+    def _type_of(self, name: str, source: str | None) -> Any:
+        node = self._execution.cells[name].node
+        if not node.keyed:
+            return node.types.input
+        if source is None:
+            if node.options.fan_in != "merge":
+                keys = ", ".join(repr(upstream.key) for upstream in node.upstreams)
+                raise ValueError(
+                    f"{name!r} joins its upstreams ({node.options.fan_in}); say which one the "
+                    f"message stands for: run.send(..., source=...), one of {keys}"
+                )
+            return Any
+        keys_in_order = [upstream.key for upstream in node.upstreams]
+        return expected_types(node.types.input, keys_in_order).get(source, Any)
+
+    def _target(self, to: Any) -> str:
+        cells = self._execution.cells
+        if to is None:
+            free = [n for n, c in cells.items() if not c.node.upstreams and c.node.kind == "actor"]
+            if len(free) != 1:
+                raise ValueError(
+                    f"name the node: run.send(x, to=...); without an upstream are {free or 'none'}"
+                )
+            return free[0]
+        name = self._name_of(to)
+        if cells[name].node.kind != "actor":
+            raise ValueError(f"{name!r} is a batch task, which takes no messages; send to an actor")
+        return name
+
+    def _name_of(self, node: Any) -> str:
+        cells = self._execution.cells
+        if not isinstance(node, str):
+            node = next((n for n, c in cells.items() if c.node.obj is node), repr(node))
+        if node not in cells:
+            raise ValueError(f"there is no node {node!r};{suggest(node, cells)}")
+        return node
+
+    def stream(
+        self, node: Any, *, capacity: float = 64, overflow: OverflowPolicy = "block"
+    ) -> Stream:
+        """Return the node's output as a stream: of an actor, by name (`node` or `node.output`).
+
+        Raises:
+            ValueError: there is no such node or output, or it is a batch task.
+        """
+        key = node if isinstance(node, str) else self._name_of(node)
+        name, _, output = key.partition(".")
+        child = self._execution.cells[self._name_of(name)].child
+        if not isinstance(child, ActorChild) or child.outlet is None:
+            raise ValueError(f"{name!r} is a batch task; read its output from the run's result")
+        if output and output not in child.outputs:
+            raise ValueError(f"{name!r} has no output {output!r};{suggest(output, child.outputs)}")
+        outlet = child.outputs[output] if output else child.outlet
+        is_over = child.state.value in ("done", "failed", "cancelled")
+        return Stream(outlet, key, capacity, overflow, is_over)
+
+    # -- looking -----------------------------------------------------------------------------
+
+    def status(self) -> StatusReport:
+        """Return what can be said of the run right now."""
+        execution = self._execution
+        is_over = execution.finished.is_set()
+        now = execution.ended_at if is_over else trio.current_time()
+        return StatusReport(
+            run_name=self.name,
+            workflow=execution.workflow,
+            status=execution.outcome() if is_over else execution.status,
+            seconds=now - execution.started_at,
+            nodes=execution.node_reports(now),
+            edges=execution.edge_reports(),
+            dead_letters=execution.dead_letters.total,
+        )
+
+    def dead_letters(self) -> tuple[DeadLetter, ...]:
+        """Return the messages that were given up, oldest first (the newest 10,000)."""
+        return tuple(self._execution.dead_letters)
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """What `ctx.set_result` has kept so far."""
+        return dict(self._execution.settings.run_context.results)
+
+
+Run.__module__ = NodeEnded.__module__ = "trouper"

@@ -1,0 +1,72 @@
+"""What one execution is given."""
+
+import secrets
+import time
+from collections.abc import Mapping
+from typing import Any, TypedDict
+
+from attrs import field, frozen
+
+from ..actors._child import Probe
+from ..actors._profile_config import ProfileConfig
+from ..actors._run_context import RunContext
+from ..channels._meter import Meter, SliceMeter
+
+
+@frozen(kw_only=True)
+class Harness:
+    """How tests make a run deterministic: what decides slices, jitter and faults."""
+
+    meter: type[Meter] | Any = SliceMeter
+    """Called once for each actor; gives its slice meter."""
+    seed: int | None = None
+    """Of the jitter; None: another one each time."""
+    probe: Probe | None = None
+    """Called at fault points."""
+
+
+@frozen(kw_only=True)
+class Settings:
+    """What the tasks of one execution share."""
+
+    state: Any = None
+    deps: Any = None
+    config: ProfileConfig = field(factory=ProfileConfig)
+    run_context: RunContext
+    is_open: bool = False
+    """Whether messages may come from outside (`wf.open`)."""
+    harness: Harness = field(factory=Harness)
+
+
+class ExecuteOptions(TypedDict, total=False):
+    """What `wf.execute` and `wf.open` take; told there."""
+
+    run: Any
+    run_context: RunContext | None
+    profile_config: ProfileConfig | Mapping[str, Any] | None
+    config: Mapping[str, Any] | None
+    deps: Any
+    state: Any
+    harness: Harness | None
+
+
+def generate_run_name(workflow: str) -> str:
+    """Return a name that sorts by time and can be read: `monitor-20260131-154233-4f1a`."""
+    return f"{workflow}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
+
+
+def resolve_config(
+    profile_config: ProfileConfig | Mapping[str, Any] | None, config: Mapping[str, Any] | None
+) -> ProfileConfig:
+    """Return `ctx.config`: the profile, with `config`'s keys over it.
+
+    Args:
+        profile_config: a resolved profile, or a plain mapping.
+        config: keys that win over the profile's.
+    """
+    base = (
+        profile_config
+        if isinstance(profile_config, ProfileConfig)
+        else ProfileConfig(profile_config)
+    )
+    return ProfileConfig({**base.to_dict(), **config}, name=base.name) if config else base

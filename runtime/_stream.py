@@ -1,0 +1,83 @@
+"""Read a node's output from outside, while the run goes on."""
+
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Any
+
+from ..channels._inbox import EndOfInput, Inbox
+from ..channels._lane import Lane
+from ..channels._outlet import Outlet
+from ..channels._overflow import OverflowPolicy
+
+
+class Stream:
+    """`async with run.stream(node) as xs: async for x in xs: ...`
+
+    Inside `async with`, the edge blocks its sender when full (or does what `overflow` says). A bare
+    `async for` may stop reading at any time without a word, so it never blocks the graph: it drops
+    the oldest, and `dropped` counts them.
+    """
+
+    def __init__(
+        self, outlet: Outlet, node: str, capacity: float, overflow: OverflowPolicy, is_over: bool
+    ) -> None:
+        self._outlet = outlet
+        self._node = node
+        self._capacity = capacity
+        self._overflow = overflow
+        self._is_over = is_over
+        self._inbox: Inbox | None = None
+        self._lane: Lane | None = None
+
+    @property
+    def dropped(self) -> int:
+        """Messages that this reader has missed because it was slow."""
+        return 0 if self._lane is None else sum(self._lane.dropped.values())
+
+    def _attach(self, overflow: OverflowPolicy) -> Inbox:
+        inbox = Inbox(f"stream of {self._node}")
+        lane = Lane(self._node, "@stream", inbox, capacity=self._capacity, overflow=overflow)
+        inbox.add_lane(lane)
+        if self._is_over:
+            lane.end()
+        else:
+            self._outlet.add_lane(lane)
+        self._inbox, self._lane = inbox, lane
+        return inbox
+
+    async def __aenter__(self) -> "Stream":
+        if self._inbox is not None:
+            raise RuntimeError("this stream is already open; call run.stream() again for another")
+        self._attach(self._overflow)
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop reading; the graph goes on without this reader. Idempotent."""
+        if self._lane is not None and self._inbox is not None:
+            self._outlet.remove_lane(self._lane)
+            self._inbox.close()
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        if self._inbox is None:
+            self._attach("drop_oldest")
+        return self
+
+    async def __anext__(self) -> Any:
+        assert self._inbox is not None
+        if self._inbox.credit <= 0:
+            try:
+                await self._inbox.wait()
+            except EndOfInput:
+                raise StopAsyncIteration from None
+        return self._inbox.pop().payload
+
+
+Stream.__module__ = "trouper"

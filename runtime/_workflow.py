@@ -1,0 +1,178 @@
+"""A graph of tasks and actors, and the ways to run it."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, Unpack, overload
+
+from ..actors._profile_config import ProfileConfig
+from ..actors._run_context import RunContext
+from ._execution import Execution
+from ._graph_check import ensure_graph
+from ._mermaid import to_mermaid
+from ._names import check_name
+from ._node import Node, make_node
+from ._options import ActorOptions, AnyOptions, TaskOptions
+from ._report import WorkflowResult
+from ._run import Run
+from ._settings import ExecuteOptions, Harness, Settings, generate_run_name, resolve_config
+from ._shape import Kind
+
+F = TypeVar("F")
+
+
+class Workflow:
+    """Declare nodes with `@wf.task`, `@wf.actor` and `wf.add(obj)`; then `await wf.execute()`.
+
+    Nothing runs, and nothing touches an event loop, until it is executed or opened; each execution
+    is a run of its own.
+    """
+
+    def __init__(self, name: str = "workflow") -> None:
+        self.name = check_name(name, "workflow")
+        self._nodes: dict[str, Node] = {}
+
+    @property
+    def nodes(self) -> Mapping[str, Node]:
+        return dict(self._nodes)
+
+    # -- building ----------------------------------------------------------------------------
+
+    @overload
+    def task(self, obj: F, /) -> F: ...
+    @overload
+    def task(self, **options: Unpack[TaskOptions]) -> Callable[[F], F]: ...
+    def task(self, obj: Any = None, /, **options: Unpack[TaskOptions]) -> Any:
+        """Add a batch task: one call, one result. Gives back the object unchanged.
+
+        Raises:
+            TypeError, ValueError: the object or an option is not legal; the text names the fix.
+        """
+        return self._decorate(obj, "task", options)
+
+    @overload
+    def actor(self, obj: F, /) -> F: ...
+    @overload
+    def actor(self, **options: Unpack[ActorOptions]) -> Callable[[F], F]: ...
+    def actor(self, obj: Any = None, /, **options: Unpack[ActorOptions]) -> Any:
+        """Add an actor: messages in, messages out. Gives back the object unchanged.
+
+        Raises: as `task`.
+        """
+        return self._decorate(obj, "actor", options)
+
+    def add(self, obj: F, /, **options: Unpack[AnyOptions]) -> F:
+        """Add any object with `execute(ctx)` or an async `run(ctx)`: an instance, a class, a function.
+
+        An instance serves all incarnations as it is; a class or factory gives each a fresh one.
+
+        Raises: as `task`.
+        """
+        self._add(obj, None, options)
+        return obj
+
+    def _decorate(self, obj: Any, kind: Kind, options: Mapping[str, Any]) -> Any:
+        if obj is not None:
+            self._add(obj, kind, options)
+            return obj
+
+        def decorate(decorated: Any) -> Any:
+            self._add(decorated, kind, options)
+            return decorated
+
+        return decorate
+
+    def _add(self, obj: Any, kind: Kind | None, options: Mapping[str, Any]) -> None:
+        node = make_node(obj, kind, options, self._name_of)
+        if node.name in self._nodes:
+            raise ValueError(
+                f"{self.name!r} already has a node {node.name!r}; give one of the two another name="
+            )
+        self._nodes[node.name] = node
+
+    def _name_of(self, obj: Any) -> str | None:
+        return next((name for name, node in self._nodes.items() if node.obj is obj), None)
+
+    def check(self) -> None:
+        """Check the graph without running anything.
+
+        Raises:
+            GraphError: it can't run; names the nodes and the fix of every problem.
+        """
+        ensure_graph(self._nodes)
+
+    def to_mermaid(self) -> str:
+        """Return the graph as a Mermaid flowchart."""
+        return to_mermaid(self._nodes)
+
+    # -- running -----------------------------------------------------------------------------
+
+    async def execute(
+        self,
+        *,
+        run: Any = None,
+        run_context: RunContext | None = None,
+        profile_config: ProfileConfig | Mapping[str, Any] | None = None,
+        config: Mapping[str, Any] | None = None,
+        deps: Any = None,
+        state: Any = None,
+        harness: Harness | None = None,
+    ) -> WorkflowResult:
+        """Run the graph to its end and return how it ended; never raises for a failed node.
+
+        Args:
+            run: a workspace's run; there are no workspaces yet, so it is refused.
+            run_context: the run to belong to; None: a new one, in memory.
+            profile_config: `ctx.config`: a resolved profile, or a plain mapping.
+            config: keys that win over those of `profile_config`.
+            deps: `ctx.deps`.
+            state: `ctx.state`, shared by all tasks of this execution.
+            harness: for tests: what decides time slices, jitter and faults.
+
+        Raises:
+            GraphError: the graph can't run.
+        """
+        execution = self.prepare(
+            run=run,
+            run_context=run_context,
+            profile_config=profile_config,
+            config=config,
+            deps=deps,
+            state=state,
+            harness=harness,
+        )
+        await execution.run()
+        return execution.result()
+
+    def open(self, **options: Unpack[ExecuteOptions]) -> Run:
+        """Return the live handle of a new run: `async with wf.open() as run:`.
+
+        Nodes without an upstream take messages from `run.send` until the run drains, which leaving
+        the block does. Arguments and errors: as `execute`.
+        """
+        return Run(self.prepare(**options, is_open=True))
+
+    def prepare(self, *, is_open: bool = False, **options: Unpack[ExecuteOptions]) -> Execution:
+        """Check the graph and return a run of it that has not begun.
+
+        Args:
+            is_open: whether nodes without an upstream take messages from outside.
+            options: as in `execute`.
+        """
+        if options.get("run") is not None:
+            raise NotImplementedError(
+                f"run={options['run']!r}: there are no workspaces yet; leave run= out, the run is "
+                "in memory"
+            )
+        self.check()
+        run_context = options.get("run_context")
+        settings = Settings(
+            state=options.get("state"),
+            deps=options.get("deps"),
+            config=resolve_config(options.get("profile_config"), options.get("config")),
+            run_context=run_context or RunContext(run_name=generate_run_name(self.name)),
+            is_open=is_open,
+            harness=options.get("harness") or Harness(),
+        )
+        return Execution(self.name, self._nodes, settings)
+
+
+Workflow.__module__ = "trouper"
