@@ -1,7 +1,8 @@
 """What an actor sees besides: its messages, in and out."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import Any, Generic, NoReturn
+from types import AsyncGeneratorType
+from typing import Any, Generic, NoReturn, cast
 
 import attrs
 from typing_extensions import TypeVar
@@ -28,9 +29,9 @@ class ActorContext(TaskContext[StateT, DepsT, InputT], Generic[StateT, DepsT, In
     next one acknowledges the last. `await ctx.send(x)` and `yield x` send to every reader.
     """
 
-    _mailbox: Mailbox | None = None
-    _outlet: Outlet | None = None
-    _outputs: Mapping[str, Outlet] = {}
+    _mailbox: Mailbox | None = attrs.field(default=None, alias="mailbox")
+    _outlet: Outlet | None = attrs.field(default=None, alias="outlet")
+    _outputs: Mapping[str, Outlet] = attrs.field(factory=dict[str, Outlet], alias="outputs")
     stopping: Stopping = attrs.Factory(Stopping)
     """Set when the run drains."""
 
@@ -52,14 +53,14 @@ class ActorContext(TaskContext[StateT, DepsT, InputT], Generic[StateT, DepsT, In
         # The fast path: credit, and the task that holds the lease is the one that runs now.
         credit = box.credit
         if credit <= 0 or not box.coro.cr_running:
-            return await box.take_slow()
+            return cast("InputT", await box.take_slow())
         if box.buffer is None:
-            return await box.switch_context(box.take_turn())
+            return cast("InputT", await box.switch_context(box.take_turn()))
         box.credit = credit - 1
         box.leased = envelope = box.buffer.popleft()
         if envelope.context is not box.bound:
-            return await box.switch_context(envelope)
-        return envelope.payload
+            return cast("InputT", await box.switch_context(envelope))
+        return envelope.payload  # type: ignore[no-any-return]  # a cast here costs 30 ns
 
     async def receive_many(self, max: int = 64) -> list[InputT]:
         """Return 1 to `max` messages; wait for the first. They are acknowledged together.
@@ -80,10 +81,11 @@ class ActorContext(TaskContext[StateT, DepsT, InputT], Generic[StateT, DepsT, In
             self._refuse("async for")
         # One iterator serves all loops of an incarnation, and its driver closes it: a generator
         # left by `break` would otherwise be collected with a warning.
-        if box.iterator is None or box.iterator.ag_frame is None or box.iterator.ag_running:
-            box.iterator = self._messages(box)
+        iterator = box.iterator
+        if iterator is None or iterator.ag_frame is None or iterator.ag_running:
+            box.iterator = iterator = cast("AsyncGeneratorType[Any, None]", self._messages(box))
         box.credit = 0
-        return box.iterator
+        return iterator
 
     async def _messages(self, box: Mailbox) -> AsyncGenerator[InputT, None]:
         while True:
@@ -190,7 +192,7 @@ class ActorContext(TaskContext[StateT, DepsT, InputT], Generic[StateT, DepsT, In
 
 
 class GeneratorContext(ActorContext[StateT, DepsT, InputT, OutputT]):
-    """The context of an async generator: it remembers a send, for the `yield` of the same object."""
+    """The context of an async generator: it remembers a send, for a `yield` of the same object."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""Base classes for those who like them: they carry the types, and nothing else is needed from them."""
+"""Base classes for those who like them: they carry the types, nothing else is needed of them."""
 
 from abc import abstractmethod
 from collections.abc import AsyncIterator

@@ -4,7 +4,7 @@ import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from inspect import isasyncgen
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import trio
 from attrs import define, field, frozen
@@ -122,7 +122,8 @@ class TaskChild(Child):
     make_context: Callable[[], TaskContext[Any, Any, Any]] | None = None
 
     async def incarnate(self) -> None:
-        assert self.call is not None and self.make_context is not None
+        assert self.call is not None
+        assert self.make_context is not None
         self.begin()
         self.move(Event.READY)
         context = self.make_context()
@@ -143,7 +144,7 @@ class ActorChild(Child):
 
     mailbox: Mailbox = field(factory=lambda: Mailbox(""))
     outlet: Outlet | None = None
-    outputs: Mapping[str, Outlet] = field(factory=dict)
+    outputs: Mapping[str, Outlet] = field(factory=dict[str, Outlet])
     """Further named outputs."""
     make_behaviour: Callable[[], Behaviour] | None = None
     make_context: Callable[..., ActorContext[Any, Any, Any, Any]] | None = None
@@ -161,7 +162,8 @@ class ActorChild(Child):
         return [*([self.outlet] if self.outlet is not None else []), *self.outputs.values()]
 
     async def incarnate(self) -> None:
-        assert self.make_behaviour is not None and self.make_context is not None
+        assert self.make_behaviour is not None
+        assert self.make_context is not None
         box = self.mailbox
         self.begin()
         with trio.CancelScope() as scope:
@@ -217,8 +219,8 @@ class ActorChild(Child):
         if behaviour.restarted is not None and self.failed:
             await behaviour.restarted(self.failures[-1])
         self.move(Event.READY)
-        body = behaviour.run(context)
-        if isasyncgen(body):
+        body: Any = behaviour.run(context)
+        if isasyncgen(cast("object", body)):
             assert self.outlet is not None
             await drive_generator(body, box, self.outlet)
         else:
@@ -228,7 +230,7 @@ class ActorChild(Child):
         await box.finish()
 
     def _return_lease(self, box: Mailbox) -> None:
-        """Cancelled: by the deadline of the message in hand, or from outside (then it comes again)."""
+        """Cancelled: by the deadline of the message in hand, or from outside (it comes again)."""
         leased = box.leased
         deadline = None if leased is None else leased.context.deadline
         if deadline is not None and deadline <= trio.current_time():

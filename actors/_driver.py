@@ -6,7 +6,7 @@ nurseries around a yield work, and context variables hold.
 """
 
 from collections.abc import AsyncGenerator, Awaitable
-from typing import Any
+from typing import Any, cast
 
 from ..channels._context import message_context
 from ..channels._envelope import Envelope
@@ -91,8 +91,11 @@ async def _yield_slow(
 
 def is_own_end(error: BaseException, box: Mailbox) -> bool:
     """Return whether an error is the end of this actor's own input or output, and nothing else."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
+    while isinstance(error, BaseExceptionGroup):
+        members = cast("tuple[BaseException, ...]", error.exceptions)
+        if len(members) != 1:
+            return False
+        error = members[0]
     if isinstance(error, EndOfInput):
         return error.inbox is box
     return isinstance(error, EndOfOutput) and error.lineage is box

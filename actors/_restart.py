@@ -1,4 +1,4 @@
-"""What to do when a child ends: restart it, let it go, or give up. Deciding only; nothing waits here.
+"""What to do when a child ends: restart it, let it go, or give up. Nothing waits here.
 
 The words and rules are OTP's: restart type, restart intensity, period.
 """
@@ -17,7 +17,7 @@ RESTART_TYPES: Final[tuple[RestartType, ...]] = get_args(RestartType)
 
 @frozen(kw_only=True)
 class Backoff:
-    """How long to wait before a restart: nothing the first time, then `min`, doubling up to `max`."""
+    """How long to wait before a restart: not at all, then `min`, doubling up to `max`."""
 
     min: float = 0.1
     """Seconds."""
@@ -103,7 +103,7 @@ def decide_exit(policy: RestartPolicy, *, may_go_on: bool) -> Decision:
     """Return what to do about a child that returned normally.
 
     Args:
-        may_go_on: False when its input has ended or the run drains: then even a permanent child ends.
+        may_go_on: False when its input has ended or the run drains: then even a permanent one ends.
     """
     return Restart(0.0) if policy.restart == "permanent" and may_go_on else Done()
 

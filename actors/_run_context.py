@@ -26,6 +26,10 @@ class ActionID(msgspec.Struct, frozen=True, kw_only=True):
             msgspec.structs.force_setattr(self, "run_name", self.name)
 
 
+def _read_only(custom_context: Mapping[str, str]) -> Mapping[str, str]:
+    return MappingProxyType(dict(custom_context))
+
+
 @define(kw_only=True)
 class RunContext:
     """The run that a context is connected to. In memory unless a workspace is attached."""
@@ -38,11 +42,11 @@ class RunContext:
     version: str = ""
     raw_data_path: str = ""
     run_base_dir: str = ""
-    custom_context: Mapping[str, str] = field(factory=dict, converter=MappingProxyType)
+    custom_context: Mapping[str, str] = field(factory=dict[str, str], converter=_read_only)
     disable_run_cache: bool = False
     workspace: Any = None
     """The workspace that keeps the run's files; None: nothing is kept beyond the process."""
-    results: dict[str, Any] = field(factory=dict)
+    results: dict[str, Any] = field(factory=dict[str, Any])
     """The run's lightweight result map: `ctx.set_result`, `WorkflowResult.results`."""
 
 

@@ -4,7 +4,7 @@ import trio
 
 
 class Stopping:
-    """Set when the run drains; true then. `while not ctx.stopping: ...` and `await ctx.stopping.wait()`."""
+    """Set, and true, when the run drains: `while not ctx.stopping`, `await ctx.stopping.wait()`."""
 
     __slots__ = ("_event", "_is_set")
 

@@ -2,6 +2,7 @@
 
 import contextvars
 import random
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import trio
@@ -37,7 +38,10 @@ class Supervisor:
 
     def start(self, child: Child) -> None:
         """Start a child, or its next incarnation, at once."""
-        self._clean.run(self._nursery.start_soon, self._run, child, name=child.name)
+        self._clean.run(self._spawn, self._run, child)
+
+    def _spawn(self, async_fn: Callable[..., Awaitable[None]], child: Child, *args: float) -> None:
+        self._nursery.start_soon(async_fn, child, *args, name=child.name)
 
     async def _run(self, child: Child) -> None:
         try:
@@ -74,7 +78,7 @@ class Supervisor:
                 if child.state is not State.RESTARTING:
                     child.move(Event.RESTART)
                 if delay > 0:
-                    self._clean.run(self._nursery.start_soon, self._restart_later, child, delay)
+                    self._clean.run(self._spawn, self._restart_later, child, delay)
                 else:
                     self.start(child)
             case GiveUp(reason) if error is not None:

@@ -22,8 +22,8 @@ _NOWHERE = ActionID(name="")
 class TaskContext(Generic[StateT, DepsT, InputT]):
     """The boundary between a workflow definition and the code inside one task.
 
-    Each task has its own, and nobody can change it; what `state` refers to is the user's own object,
-    shared by all tasks of one execution.
+    Each task has its own, and nobody can change it; what `state` refers to is the user's own
+    object, shared by all tasks of one execution.
     """
 
     state: StateT = None  # type: ignore[assignment]  # without an execution there is no state

@@ -9,7 +9,7 @@ import msgspec
 from ._envelope import NO_CONTEXT, MessageContext
 
 message_context: ContextVar[MessageContext] = ContextVar("message_context", default=NO_CONTEXT)
-"""What a message sent now inherits. Bound when a message is leased (30 ns when it is another object)."""
+"""What a message sent now inherits. Bound when a message is leased, if it is another object."""
 
 
 def merge_contexts(contexts: Sequence[MessageContext]) -> tuple[MessageContext, int]:

@@ -116,10 +116,7 @@ class Inbox:
             return self.join.at_end(self.lanes)
         if self.has_message():
             return False
-        for lane in self.lanes:
-            if not (lane.ended or lane.weak):
-                return False
-        return True
+        return all(lane.ended or lane.weak for lane in self.lanes)
 
     async def wait(self) -> None:
         """Wait until a message can be popped; there is `credit` then. Takes nothing.
@@ -212,7 +209,7 @@ class Inbox:
         else:
             self.buffer = None
             depth = 1 if self.join is not None else self._depth(chunk)
-        self.credit = self._granted = chunk if chunk < depth else depth
+        self.credit = self._granted = min(chunk, depth)
 
     def _depth(self, enough: int) -> int:
         depth = 0

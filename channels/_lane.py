@@ -87,7 +87,7 @@ class Lane:
         self.ended = False
         self.reader_gone = False
         self.weak = False
-        """Whether it lets its reader's input end without it (the run's inlet of a node in the graph)."""
+        """Whether its reader's input may end without it (an inlet of a node with upstreams)."""
         self.blocked = ParkingBay()
 
     # -- the sender's side -------------------------------------------------------------------
@@ -199,7 +199,7 @@ class Lane:
         return self.blocked.task is None
 
     def leave(self) -> Sequence[Envelope[Any]]:
-        """Close the reader's side: what is buffered, and what still comes, is dropped and counted."""
+        """Close the reader's side: what is buffered, and what comes, is dropped and counted."""
         left = tuple(self.buffer)
         self.reader_gone = True
         self.armed = False

@@ -1,6 +1,6 @@
 """Which message a sender has in hand, and what it has made from it: where output ids come from."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ._envelope import Envelope, Origin
 
@@ -12,7 +12,8 @@ class Lineage:
     number of the output. The first output of a node with one upstream keeps the id itself.
     """
 
-    __slots__ = ()
+    if not TYPE_CHECKING:
+        __slots__ = ()  # the attributes are slots of the classes that mix this in
 
     name: str
     leased: Envelope[Any] | None
@@ -23,7 +24,7 @@ class Lineage:
     resend: int
     """Outputs that earlier attempts at the message in hand have placed already."""
     keeps_ids: bool
-    """Whether first outputs keep the id of their message (one upstream), or get one of their own."""
+    """Whether first outputs keep the id of their message (one upstream), or get their own."""
 
     def emitted_now(self) -> int:
         """Return how many outputs this attempt at the message in hand has made."""

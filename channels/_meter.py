@@ -1,7 +1,7 @@
 """When a busy task must let others run.
 
-An operation that need not wait is not always a cancel point. Instead a task works through *chunks* of
-operations, looks at the clock once per chunk, and yields to others when its time slice is spent
+An operation that need not wait is not always a cancel point. Instead a task works through *chunks*
+of operations, looks at the clock once per chunk, and yields to others when its time slice is spent
 (DESIGN section 3, "One documented departure from trio"). Lateness of others is bounded by one slice
 plus one chunk of handlers for each busy task.
 """
@@ -61,7 +61,7 @@ class SliceMeter:
         now = perf_counter()
         started_at = self._started_at[0]
         left = self._slice - (now - started_at)
-        took = now - (self._read_at if self._read_at > started_at else started_at)
+        took = now - (max(self._read_at, started_at))
         self._read_at = now
         if left <= 0:
             self._chunk = max(1, min(MAX_CHUNK, int(self._slice * used / took)) if took > 0 else 1)

@@ -13,7 +13,6 @@ from ._lineage import Lineage
 from ._meter import Meter, SliceMeter
 from ._overflow import BufferOverflow
 
-
 NOTHING: Any = object()
 """Stands for 'no message' where None is one."""
 
@@ -65,7 +64,7 @@ class Outlet:
         self.lanes: tuple[Lane, ...] = ()
         self.one: Lane | None = None
         self.last: Any = NOTHING
-        """The last payload sent, the actor's output in the run's result; NOTHING before the first."""
+        """The last payload sent, the actor's output in the run's result; NOTHING at first."""
         self.held: list[Any] | None = [] if hold else None
         """Outputs that wait for their message's acknowledgement (`on_redelivery="hold"`)."""
         self.room = hold

@@ -1,4 +1,4 @@
-"""Where a task waits for one condition, with as little work per wait as trio's public API allows."""
+"""Where a task waits for one condition, with as little work as trio's public API allows."""
 
 from collections.abc import Callable
 from typing import Any

@@ -24,7 +24,15 @@ from ._cycles import watch_cycles
 from ._edge import Upstream
 from ._node import Node
 from ._options import UNSET
-from ._report import RunStatus, WorkflowResult, output_of, report_edge, report_node
+from ._report import (
+    EdgeReport,
+    NodeReport,
+    RunStatus,
+    WorkflowResult,
+    output_of,
+    report_edge,
+    report_node,
+)
 from ._settings import Settings
 from ._wiring import Cell, Wiring
 
@@ -268,22 +276,25 @@ class Execution:
             interrupted=self.interrupted,
         )
 
-    def node_reports(self, now: float) -> dict[str, Any]:
-        reports = {}
+    def node_reports(self, now: float) -> dict[str, NodeReport]:
+        """Return the nodes' reports; rates are measured from one call to the next."""
+        reports: dict[str, NodeReport] = {}
         for name, cell in self.cells.items():
             before = cell.seen if cell.seen[0] else (self.started_at, 0, 0)
             reports[name] = report_node(cell.child, cell.node.kind, before, now)
             cell.seen = (now, reports[name].received, reports[name].sent)
         return reports
 
-    def edge_reports(self) -> tuple[Any, ...]:
-        reports = []
+    def edge_reports(self) -> tuple[EdgeReport, ...]:
+        reports: list[EdgeReport] = []
         for cell in self.cells.values():
             if isinstance(cell.child, ActorChild):
                 box = cell.child.mailbox
                 in_hand = box.in_hand()
-                for lane in box.lanes:
-                    reports.append(report_edge(lane, in_hand.get(lane.source, 0), box.settled))
+                reports += [
+                    report_edge(lane, in_hand.get(lane.source, 0), box.settled)
+                    for lane in box.lanes
+                ]
             for _, inbox in cell.collectors:
                 reports += [report_edge(lane, 0, {}) for lane in inbox.lanes]
         return tuple(reports)

@@ -1,7 +1,7 @@
 """One node of the graph: a task or an actor with its options and edges."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from attrs import frozen
 
@@ -66,13 +66,14 @@ def _upstreams(
     node: str, depends_on: DependsOn, name_of: Callable[[Any], str | None]
 ) -> Iterable[Upstream]:
     entries: Iterable[Any] = [depends_on] if isinstance(depends_on, str) else (depends_on or ())
+    settings: Mapping[Any, Any] = depends_on if isinstance(depends_on, Mapping) else {}
     seen: set[str] = set()
     for entry in entries:
         key = entry if isinstance(entry, str) else (name_of(entry) or infer_name(entry))
         if key in seen:
             raise ValueError(f"{node!r} names its upstream {key!r} twice; leave one out")
         seen.add(key)
-        edge = depends_on[entry] if isinstance(depends_on, Mapping) else Edge()
+        edge = cast("object", settings[entry]) if entry in settings else Edge()
         if not isinstance(edge, Edge):
             raise TypeError(
                 f"depends_on of {node!r} maps {key!r} to {edge!r}; it takes trouper.Edge(...)"

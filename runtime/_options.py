@@ -120,7 +120,8 @@ def check_options(kind: Literal["task", "actor"], node: str, given: Mapping[str,
     for option, legal in _CHOICES.items():
         if option in given and given[option] not in legal:
             raise ValueError(
-                f"{option} of {node!r} can't be {given[option]!r}; choose one of: {', '.join(legal)}"
+                f"{option} of {node!r} can't be {given[option]!r}; "
+                f"choose one of: {', '.join(legal)}"
             )
     rest = {key: value for key, value in given.items() if key not in _RESTART}
     overflow = check_overflow(rest.get("overflow", "block"), owner=repr(node))
@@ -135,9 +136,9 @@ def check_options(kind: Literal["task", "actor"], node: str, given: Mapping[str,
         raise ValueError(f"max_items of {node!r} has an effect only with collect='all'; add that")
     if "hold_limit" in rest and rest.get("on_redelivery") != "hold":
         raise ValueError(f"hold_limit of {node!r} has an effect only with on_redelivery='hold'")
-    restart = {"restart": "temporary" if kind == "task" else "transient"}
+    restart: dict[str, Any] = {"restart": "temporary" if kind == "task" else "transient"}
     restart |= {key: given[key] for key in _RESTART if key in given}
-    return Options(policy=RestartPolicy(**restart), given=frozenset(given), **rest)  # type: ignore[arg-type]
+    return Options(policy=RestartPolicy(**restart), given=frozenset(given), **rest)
 
 
 def _check_names(kind: str, node: str, given: Mapping[str, Any]) -> None:

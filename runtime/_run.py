@@ -176,10 +176,12 @@ class Run:
     def _name_of(self, node: Any) -> str:
         cells = self._execution.cells
         if not isinstance(node, str):
-            node = next((n for n, c in cells.items() if c.node.obj is node), repr(node))
-        if node not in cells:
-            raise ValueError(f"there is no node {node!r};{suggest(node, cells)}")
-        return node
+            found = next((n for n, c in cells.items() if c.node.obj is node), repr(node))
+        else:
+            found = node
+        if found not in cells:
+            raise ValueError(f"there is no node {found!r};{suggest(found, cells)}")
+        return found
 
     def stream(
         self, node: Any, *, capacity: float = 64, overflow: OverflowPolicy = "block"

@@ -24,7 +24,7 @@ class Stream:
         self._outlet = outlet
         self._node = node
         self._capacity = capacity
-        self._overflow = overflow
+        self._overflow: OverflowPolicy = overflow
         self._is_over = is_over
         self._inbox: Inbox | None = None
         self._lane: Lane | None = None
@@ -34,7 +34,7 @@ class Stream:
         """Messages that this reader has missed because it was slow."""
         return 0 if self._lane is None else sum(self._lane.dropped.values())
 
-    def _attach(self, overflow: OverflowPolicy) -> Inbox:
+    def _attach(self, overflow: OverflowPolicy) -> None:
         inbox = Inbox(f"stream of {self._node}")
         lane = Lane(self._node, "@stream", inbox, capacity=self._capacity, overflow=overflow)
         inbox.add_lane(lane)
@@ -43,7 +43,6 @@ class Stream:
         else:
             self._outlet.add_lane(lane)
         self._inbox, self._lane = inbox, lane
-        return inbox
 
     async def __aenter__(self) -> "Stream":
         if self._inbox is not None:

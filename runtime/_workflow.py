@@ -40,7 +40,7 @@ class Workflow:
     def task(self, obj: F, /) -> F: ...
     @overload
     def task(self, **options: Unpack[TaskOptions]) -> Callable[[F], F]: ...
-    def task(self, obj: Any = None, /, **options: Unpack[TaskOptions]) -> Any:
+    def task(self, *obj: Any, **options: Any) -> Any:
         """Add a batch task: one call, one result. Gives back the object unchanged.
 
         Raises:
@@ -52,7 +52,7 @@ class Workflow:
     def actor(self, obj: F, /) -> F: ...
     @overload
     def actor(self, **options: Unpack[ActorOptions]) -> Callable[[F], F]: ...
-    def actor(self, obj: Any = None, /, **options: Unpack[ActorOptions]) -> Any:
+    def actor(self, *obj: Any, **options: Any) -> Any:
         """Add an actor: messages in, messages out. Gives back the object unchanged.
 
         Raises: as `task`.
@@ -60,7 +60,7 @@ class Workflow:
         return self._decorate(obj, "actor", options)
 
     def add(self, obj: F, /, **options: Unpack[AnyOptions]) -> F:
-        """Add any object with `execute(ctx)` or an async `run(ctx)`: an instance, a class, a function.
+        """Add any object with `execute(ctx)` or an async `run(ctx)`: instance, class, function.
 
         An instance serves all incarnations as it is; a class or factory gives each a fresh one.
 
@@ -69,10 +69,11 @@ class Workflow:
         self._add(obj, None, options)
         return obj
 
-    def _decorate(self, obj: Any, kind: Kind, options: Mapping[str, Any]) -> Any:
-        if obj is not None:
-            self._add(obj, kind, options)
-            return obj
+    def _decorate(self, obj: tuple[Any, ...], kind: Kind, options: Mapping[str, Any]) -> Any:
+        if obj:
+            (bare,) = obj
+            self._add(bare, kind, options)
+            return bare
 
         def decorate(decorated: Any) -> Any:
             self._add(decorated, kind, options)
@@ -157,10 +158,10 @@ class Workflow:
             is_open: whether nodes without an upstream take messages from outside.
             options: as in `execute`.
         """
-        if options.get("run") is not None:
+        run = options.get("run")
+        if run is not None:
             raise NotImplementedError(
-                f"run={options['run']!r}: there are no workspaces yet; leave run= out, the run is "
-                "in memory"
+                f"run={run!r}: there are no workspaces yet; leave run= out, the run is in memory"
             )
         self.check()
         run_context = options.get("run_context")
