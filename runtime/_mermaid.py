@@ -1,2 +1,61 @@
-def to_mermaid(nodes: object) -> str:
-    return ""
+"""The graph as a Mermaid flowchart, in the order of declaration.
+
+Tasks are boxes, actors are rounded; sources have a thick border, sinks a dashed one. Nodes are
+numbered, because a name such as `end` means something to Mermaid.
+"""
+
+from collections.abc import Mapping
+
+from ._graph import Graph, Link, lane_settings, make_graph
+from ._node import Node
+
+_STYLES = {"source": "stroke-width:3px", "sink": "stroke-dasharray:6 3"}
+
+
+def to_mermaid(nodes: Mapping[str, Node]) -> str:
+    """Return the flowchart as text; upstreams that don't exist are left out."""
+    graph = make_graph(nodes)
+    ids = {name: f"n{number}" for number, name in enumerate(nodes)}
+    lines = ["flowchart LR"]
+    lines += [f"    {ids[name]}{_shape(node)}" for name, node in nodes.items()]
+    for link in graph.links:
+        arrow = "-.->" if link.upstream.edge.feedback else "-->"
+        tail, head = ids[link.producer.name], ids[link.consumer.name]
+        lines.append(f"    {tail} {arrow}{_label(link)} {head}")
+    for style, names in _ends(graph).items():
+        if names:
+            lines.append(f"    classDef {style} {_STYLES[style]}")
+            lines.append(f"    class {','.join(ids[name] for name in names)} {style}")
+    return "\n".join(lines) + "\n"
+
+
+def _shape(node: Node) -> str:
+    text = _escape(node.name)
+    return f'["{text}"]' if node.kind == "task" else f'("{text}")'
+
+
+def _label(link: Link) -> str:
+    upstream = link.upstream
+    words = [_escape(upstream.output)] if upstream.output is not None else []
+    if link.is_stream:
+        overflow = lane_settings(link.consumer, upstream.edge)[1]
+        words += [overflow] if overflow != "block" else []
+    words += ["feedback"] if upstream.edge.feedback else []
+    return f'|"{", ".join(words)}"|' if words else ""
+
+
+def _ends(graph: Graph) -> dict[str, list[str]]:
+    read = {link.producer.name for link in graph.links if not link.upstream.edge.feedback}
+    fed = {link.consumer.name for link in graph.links if not link.upstream.edge.feedback}
+    return {
+        "source": [name for name in graph.nodes if name not in fed],
+        "sink": [name for name in graph.nodes if name not in read],
+    }
+
+
+def _escape(text: str) -> str:
+    """Return `text` so that Mermaid shows it as it is, whatever stands in it."""
+    return "".join(
+        each if each.isascii() and (each.isalnum() or each in "_-") else f"#{ord(each)};"
+        for each in text
+    )
