@@ -12,6 +12,7 @@ from attrs import define, field, frozen
 from ..channels._context import message_context
 from ..channels._outlet import Outlet
 from ._actor_context import ActorContext
+from ._cancelled import split_cancelled
 from ._current import current_context
 from ._driver import drive_coroutine, drive_generator
 from ._failure import FailureSummary, summarize
@@ -45,7 +46,7 @@ class Probe(Protocol):
     """Where the test harness may interfere."""
 
     def at(self, point: str, node: str) -> None:
-        """Called at `start`, `finish` and `restart` of an incarnation; may raise."""
+        """Called at `start` and `finish` of every incarnation; may raise."""
         ...
 
 
@@ -71,6 +72,10 @@ class Child:
     """The output, once it is done."""
     error: Exception | None = None
     """The failure that ended it, once it has failed."""
+    scope: trio.CancelScope | None = None
+    """Around what it does now: its incarnation, or its wait for the next one."""
+    retired: bool = False
+    """Whether it was told to end; then it is not restarted."""
 
     def move(self, event: Event) -> None:
         self.state = step(self.state, event)
@@ -100,6 +105,12 @@ class Child:
         self.failures.append(summary)
         return summary
 
+    def retire(self) -> None:
+        """Cancel it for good: the message in hand is released, and it is not restarted."""
+        self.retired = True
+        if self.scope is not None:
+            self.scope.cancel()
+
     def count_failure(self, now: float) -> None:
         """Let a failure count for the restart intensity; forget those older than the period."""
         self.counted.append(now)
@@ -124,11 +135,11 @@ class TaskChild(Child):
     async def incarnate(self) -> None:
         assert self.call is not None
         assert self.make_context is not None
-        self.begin()
-        self.move(Event.READY)
-        context = self.make_context()
-        current_context.set(context)
         try:
+            self.begin()
+            self.move(Event.READY)
+            context = self.make_context()
+            current_context.set(context)
             self.value = await self.call(context)
         except Exception as error:
             now = trio.current_time()
@@ -151,10 +162,6 @@ class ActorChild(Child):
     stopping: Stopping = field(factory=Stopping)
     shutdown: float = 5.0
     """Seconds that the `stop` hook may take when the actor is cancelled."""
-    scope: trio.CancelScope | None = None
-    """Around the incarnation that runs."""
-    retired: bool = False
-    """Whether it was told to end; then it is not restarted."""
     expired: int = 0
     """Incarnations that ended because the deadline of their message passed."""
 
@@ -162,18 +169,12 @@ class ActorChild(Child):
         return [*([self.outlet] if self.outlet is not None else []), *self.outputs.values()]
 
     async def incarnate(self) -> None:
-        assert self.make_behaviour is not None
-        assert self.make_context is not None
         box = self.mailbox
-        self.begin()
         with trio.CancelScope() as scope:
             self.scope = scope
             box.begin(scope)
             message_context.set(box.base)
-            behaviour = self.make_behaviour()
-            context = self.make_context()
-            current_context.set(context)
-            await self._live(behaviour, context, box)
+            await self._live(box)
         if not scope.cancelled_caught:
             self.move(Event.END)
         elif self.retired:
@@ -182,34 +183,54 @@ class ActorChild(Child):
             self.expired += 1
             self.move(Event.RESTART)
 
-    def retire(self) -> None:
-        """Cancel it for good: the message in hand is released, and it is not restarted."""
-        self.retired = True
-        if self.scope is not None:
-            self.scope.cancel()
-
-    async def _live(
-        self, behaviour: Behaviour, context: ActorContext[Any, Any, Any, Any], box: Mailbox
-    ) -> None:
+    async def _live(self, box: Mailbox) -> None:
+        """Run, settle what was in hand at the end, whatever the end, and call the `stop` hook."""
+        assert self.make_behaviour is not None
+        assert self.make_context is not None
+        stop: Hook | None = None
+        context: ActorContext[Any, Any, Any, Any] | None = None
         reason = "failed"
         try:
+            # A failure anywhere here counts, a factory's too: else it would be restarted for ever.
+            self.begin()
+            behaviour = self.make_behaviour()
+            context = self.make_context()
+            current_context.set(context)
+            stop = behaviour.stop
             await self._run(behaviour, context, box)
             reason = "normal"
-        except Exception as error:
-            now = trio.current_time()
-            if box.reject(self.note_failure(error, now)):
-                self.count_failure(now)
-            raise
-        except trio.Cancelled:
-            reason = "cancelled"
-            self._return_lease(box)
+        except BaseException as error:
+            reason = self._settle(error, box)
             raise
         finally:
             if box.iterator is not None:
                 await box.iterator.aclose()
-            if behaviour.stop is not None:
-                with trio.CancelScope(shield=True, deadline=trio.current_time() + self.shutdown):
-                    await behaviour.stop(context, reason)
+            if stop is not None:
+                await self._stop(stop, context, reason)
+
+    def _settle(self, error: BaseException, box: Mailbox) -> str:
+        """Settle what was in hand when an incarnation was ended by an error; return the reason."""
+        _, rest = split_cancelled(error)
+        if isinstance(rest, Exception):
+            now = trio.current_time()
+            if box.reject(self.note_failure(rest, now)):
+                self.count_failure(now)
+            return "failed"
+        self._return_lease(box)
+        return "cancelled" if rest is None else "failed"
+
+    async def _stop(self, stop: Hook, context: Any, reason: str) -> None:
+        try:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + self.shutdown):
+                await stop(context, reason)
+        except Exception as error:
+            if reason == "normal":
+                now = trio.current_time()
+                self.note_failure(error, now)
+                self.count_failure(now)
+                raise
+            # What ended the incarnation matters more: a cancel must not become a failure.
+            self.failures.append(summarize(error))
 
     async def _run(
         self, behaviour: Behaviour, context: ActorContext[Any, Any, Any, Any], box: Mailbox

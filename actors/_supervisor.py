@@ -1,12 +1,14 @@
 """Keep children running: all the waiting, none of the thinking (see `_restart`)."""
 
 import contextvars
+import math
 import random
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 import trio
 
+from ._cancelled import split_cancelled
 from ._child import Child
 from ._lifecycle import Event, State
 from ._restart import Decision, Done, GiveUp, Restart, decide_exit, decide_failure
@@ -44,15 +46,24 @@ class Supervisor:
         self._nursery.start_soon(async_fn, child, *args, name=child.name)
 
     async def _run(self, child: Child) -> None:
+        if child.retired:
+            child.move(Event.CANCEL)
+            self._act(child, Done(), None)
+            return
         try:
             await child.incarnate()
         except Exception as error:
-            self._act(child, self._decide(child), error)
-        except BaseException:
+            decision = self._decide(child)
+            if isinstance(decision, Restart) and _is_cancelled():
+                # Nothing starts again in a run that is being cancelled (case P2).
+                child.move(Event.CANCEL)
+            else:
+                self._act(child, decision, error)
+        except BaseException as error:
             # Cancelled, KeyboardInterrupt and their kind pass (case P8), or nothing could stop us.
             # Its neighbours are not told that its stream has ended: it has not, it was cut off.
             child.move(Event.CANCEL)
-            raise
+            _raise_fatal(error)
         else:
             self._act(child, self._decide_return(child), None)
 
@@ -90,9 +101,25 @@ class Supervisor:
                 self._overseer.child_ended(child)
 
     async def _restart_later(self, child: Child, delay: float) -> None:
-        try:
-            await trio.sleep(delay)
-        except BaseException:
-            child.move(Event.CANCEL)
-            raise
-        self.start(child)
+        with trio.CancelScope() as child.scope:
+            try:
+                await trio.sleep(delay)
+            except BaseException:
+                child.move(Event.CANCEL)
+                raise
+            self.start(child)
+            return
+        self._act(child, Done(), None)
+
+
+def _is_cancelled() -> bool:
+    deadline: float = trio.current_effective_deadline()
+    return deadline == -math.inf
+
+
+def _raise_fatal(error: BaseException) -> NoReturn:
+    """Raise what has to pass; failures that came along with a cancel are noted by then."""
+    cancelled, rest = split_cancelled(error)
+    if cancelled is not None and isinstance(rest, Exception):
+        raise cancelled
+    raise error
