@@ -1,0 +1,81 @@
+"""The drawing holds every node and edge, and nothing in a name can break it."""
+
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trouper.runtime._edge import Edge
+from trouper.runtime._mermaid import to_mermaid
+from trouper.runtime._node import Node, make_node
+
+
+async def work(ctx: Any) -> Any: ...
+
+
+async def flow(ctx: Any) -> AsyncIterator[Any]:
+    yield
+
+
+def drawn(*nodes: Node) -> str:
+    return to_mermaid({node.name: node for node in nodes})
+
+
+def node(name: str, obj: Any = flow, **options: Any) -> Node:
+    return make_node(obj, None, {"name": name, **options}, lambda _: None)
+
+
+def test_a_graph_is_drawn_as_it_was_declared() -> None:
+    back = {"limits": Edge(), "cpu": Edge(), "judge.retry": Edge(feedback=True)}
+    assert (
+        drawn(
+            node("limits", work),
+            node("cpu"),
+            node("judge", depends_on=back, outputs={"retry": int, "alerts": int}),
+            node("end", depends_on={"judge.alerts": Edge(overflow="latest")}),
+            node("last", work, depends_on=["judge", "nobody"]),
+        )
+        == """\
+flowchart LR
+    n0["limits"]
+    n1("cpu")
+    n2("judge")
+    n3("end")
+    n4["last"]
+    n0 --> n2
+    n1 --> n2
+    n2 -.->|"retry, feedback"| n2
+    n2 -->|"alerts, latest"| n3
+    n2 --> n4
+    classDef source stroke-width:3px
+    class n0,n1 source
+    classDef sink stroke-dasharray:6 3
+    class n3,n4 sink
+"""
+    )
+
+
+def test_the_overflow_of_the_node_stands_on_its_edges() -> None:
+    text = drawn(node("t", work), node("a"), node("b", depends_on=["t", "a"], overflow="fail"))
+    assert 'n1 -->|"fail"| n2' in text
+    assert "n0 --> n2" in text
+
+
+def test_a_closed_loop_has_neither_end() -> None:
+    """P19: with its feedback edge left out, it has both."""
+    loop = node("a", depends_on="b"), node("b", depends_on="a")
+    assert "classDef" not in drawn(*loop)
+
+
+def test_an_empty_graph_is_a_drawing_too() -> None:
+    assert drawn() == "flowchart LR\n"
+
+
+@given(st.text(min_size=1).filter(lambda text: "." not in text))
+def test_any_output_name_is_shown_as_it_is(output: str) -> None:
+    text = drawn(node("a", outputs={output: int}), node("b", depends_on=[f"a.{output}"]))
+    label = text.splitlines()[3].removeprefix('    n0 -->|"').removesuffix('"| n1')
+    assert re.fullmatch(r"(?:[A-Za-z0-9_-]|#\d+;)*", label)
+    assert re.sub(r"#(\d+);", lambda code: chr(int(code[1])), label) == output
