@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from types import AsyncGeneratorType
-from typing import Any, Generic, NoReturn, cast
+from typing import Any, Generic, cast
 
 import attrs
 from typing_extensions import TypeVar
@@ -15,6 +15,7 @@ from ._every import Every
 from ._mailbox import Mailbox
 from ._stopping import Stopping
 from ._task_context import DepsT, InputT, StateT, TaskContext
+from ._unconnected import NO_OUTLET, UNCONNECTED
 
 OutputT = TypeVar("OutputT", default=Any)
 
@@ -29,8 +30,8 @@ class ActorContext(TaskContext[StateT, DepsT, InputT], Generic[StateT, DepsT, In
     next one acknowledges the last. `await ctx.send(x)` and `yield x` send to every reader.
     """
 
-    _mailbox: Mailbox | None = attrs.field(default=None, alias="mailbox")
-    _outlet: Outlet | None = attrs.field(default=None, alias="outlet")
+    _mailbox: Mailbox = attrs.field(default=UNCONNECTED, alias="mailbox")
+    _outlet: Outlet = attrs.field(default=NO_OUTLET, alias="outlet")
     _outputs: Mapping[str, Outlet] = attrs.field(factory=dict[str, Outlet], alias="outputs")
     stopping: Stopping = attrs.Factory(Stopping)
     """Set when the run drains."""
@@ -48,14 +49,10 @@ class ActorContext(TaskContext[StateT, DepsT, InputT], Generic[StateT, DepsT, In
             NotImplementedError: this context was made by hand and is connected to no run.
         """
         box = self._mailbox
-        if box is None:
-            self._refuse("receive")
         # The fast path: credit, and the task that holds the lease is the one that runs now.
         credit = box.credit
         if credit <= 0 or not box.coro.cr_running:
             return cast("InputT", await box.take_slow())
-        if box.buffer is None:
-            return cast("InputT", await box.switch_context(box.take_turn()))
         box.credit = credit - 1
         box.leased = envelope = box.buffer.popleft()
         if envelope.context is not box.bound:
@@ -69,16 +66,13 @@ class ActorContext(TaskContext[StateT, DepsT, InputT], Generic[StateT, DepsT, In
             ValueError: `max` is below 1.
             EndOfInput, trio.BusyResourceError, NotImplementedError: as `receive`.
         """
-        if self._mailbox is None:
-            self._refuse("receive_many")
         if max < 1:
             raise ValueError(f"receive_many() takes max >= 1, got {max}")
         return await self._mailbox.take_batch(max)
 
     def __aiter__(self) -> AsyncGenerator[InputT, None]:
         box = self._mailbox
-        if box is None:
-            self._refuse("async for")
+        box.refuse_if_unconnected()
         # One iterator serves all loops of an incarnation, and its driver closes it: a generator
         # left by `break` would otherwise be collected with a warning.
         iterator = box.iterator
@@ -93,15 +87,9 @@ class ActorContext(TaskContext[StateT, DepsT, InputT], Generic[StateT, DepsT, In
                 payload = await box.take_slow()
             except EndOfInput:
                 return
-            coro = box.coro
             yield payload
-            buffer = box.buffer
-            if buffer is None:
-                while box.credit > 0 and box.coro is coro:
-                    yield await box.switch_context(box.take_turn())
-                continue
-            popleft = buffer.popleft
-            while (credit := box.credit) > 0 and box.coro is coro:
+            popleft = box.buffer.popleft
+            while (credit := box.credit) > 0:
                 box.credit = credit - 1
                 box.leased = envelope = popleft()
                 if envelope.context is not box.bound:
@@ -112,7 +100,7 @@ class ActorContext(TaskContext[StateT, DepsT, InputT], Generic[StateT, DepsT, In
     @property
     def message(self) -> Envelope[InputT] | None:
         """The envelope in hand (of a batch, the first); None if there is none."""
-        return None if self._mailbox is None else self._mailbox.leased
+        return self._mailbox.leased
 
     # -- out ---------------------------------------------------------------------------------
 
@@ -127,30 +115,23 @@ class ActorContext(TaskContext[StateT, DepsT, InputT], Generic[StateT, DepsT, In
             EndOfOutput: the run drains and this was the last message, or nobody reads any more.
             NotImplementedError: this context was made by hand and is connected to no run.
         """
-        outlet = self._outlet
-        if to is not None or outlet is None:
-            await self._output(to).put(x)
-            return
+        outlet = self._outlet if to is None else self._output(to)
         # The fast path: one lane with room, and nothing special to do.
         lane = outlet.one
-        if lane is None:
-            await outlet.put(x)
-            return
-        buffer = lane.buffer
-        if len(buffer) >= lane.limit:
+        if lane is None or (seq := lane.sent + 1) > lane.limit:
             await outlet.put(x)
             return
         lineage = outlet.lineage
         leased = lineage.leased
-        if leased is lineage.root or not lineage.keeps_ids:
-            origin = lineage.next_origin()
+        if leased is lineage.root:
+            origin = None if leased is None else lineage.next_origin()
         else:
             lineage.root = leased
             lineage.emitted = 1
             origin = leased.origin or (leased.source, leased.seq)  # type: ignore[union-attr]
         outlet.last = x
-        lane.sent = seq = lane.sent + 1
-        buffer.append(Envelope(x, lane.source, seq, 1, _sent_in(), origin))
+        lane.sent = seq
+        lane.buffer.append(Envelope(x, lane.source, seq, 1, _sent_in(), origin))
 
     async def send_many(self, xs: Sequence[OutputT], to: str | None = None) -> None:
         """Send messages in order; as fast as it gets. If cancelled, a prefix was sent.
@@ -160,8 +141,6 @@ class ActorContext(TaskContext[StateT, DepsT, InputT], Generic[StateT, DepsT, In
         await self._output(to).put_many(xs)
 
     def _output(self, to: str | None) -> Outlet:
-        if self._outlet is None:
-            self._refuse("send")
         if to is None:
             return self._outlet
         if to not in self._outputs:
@@ -184,12 +163,6 @@ class ActorContext(TaskContext[StateT, DepsT, InputT], Generic[StateT, DepsT, In
         """
         return Every(seconds, self.stopping)
 
-    def _refuse(self, what: str) -> NoReturn:
-        raise NotImplementedError(
-            f"{what}: this ActorContext is connected to no run; run the actor in a Workflow "
-            "(await wf.execute(), or trouper.run(wf)), which gives it a connected context"
-        )
-
 
 class GeneratorContext(ActorContext[StateT, DepsT, InputT, OutputT]):
     """The context of an async generator: it remembers a send, for a `yield` of the same object."""
@@ -198,7 +171,7 @@ class GeneratorContext(ActorContext[StateT, DepsT, InputT, OutputT]):
 
     async def send(self, x: OutputT, to: str | None = None) -> None:
         await ActorContext.send(self, x, to)
-        if to is None and self._mailbox is not None:
+        if to is None:
             self._mailbox.repeat = (x, self._mailbox.leased)
 
 

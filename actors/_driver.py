@@ -39,23 +39,19 @@ async def drive_generator(body: AsyncGenerator[Any, None], box: Mailbox, outlet:
     try:
         async for value in body:
             lane = outlet.one
-            if lane is None or box.repeat is not NO_REPEAT:
-                await _yield_slow(body, value, box, outlet)
-                continue
-            buffer = lane.buffer
-            if len(buffer) >= lane.limit:
+            if lane is None or (seq := lane.sent + 1) > lane.limit or box.repeat is not NO_REPEAT:
                 await _yield_slow(body, value, box, outlet)
                 continue
             leased = box.leased
-            if leased is box.root or not box.keeps_ids:
-                origin = box.next_origin()
+            if leased is box.root:
+                origin = None if leased is None else box.next_origin()
             else:
                 box.root = leased
                 box.emitted = 1
                 origin = leased.origin or (leased.source, leased.seq)  # type: ignore[union-attr]
             outlet.last = value
-            lane.sent = seq = lane.sent + 1
-            buffer.append(Envelope(value, lane.source, seq, 1, _sent_in(), origin))
+            lane.sent = seq
+            lane.buffer.append(Envelope(value, lane.source, seq, 1, _sent_in(), origin))
     except (EndOfInput, EndOfOutput) as end:
         if not is_own_end(end, box):
             raise

@@ -7,7 +7,7 @@ cancelled incarnation releases it: the same attempt comes again (cases X12, X22)
 
 import math
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import AsyncGeneratorType, MappingProxyType
 from typing import Any
 
@@ -15,6 +15,7 @@ import msgspec
 import trio
 from trio.lowlevel import Task, current_task
 
+from ..channels._block import Block
 from ..channels._context import merge_contexts, message_context
 from ..channels._envelope import NO_CONTEXT, Envelope, MessageContext
 from ..channels._fan_in import Join
@@ -69,7 +70,6 @@ class Mailbox(Inbox, Lineage):
         "leased",
         "max_attempts",
         "on_dead",
-        "on_idle",
         "outlets",
         "owner",
         "redelivered",
@@ -81,6 +81,7 @@ class Mailbox(Inbox, Lineage):
         "scope",
         "settled",
         "slow",
+        "timed",
         "transform",
     )
 
@@ -111,8 +112,6 @@ class Mailbox(Inbox, Lineage):
         """The context outside of any message."""
         self.outlets: list[Outlet] = []
         self.returned: deque[Returned] = _NONE_RETURNED
-        self.on_idle: Callable[[], None] | None = None
-        """Told before a wait for input: where a cycle finds out that it has run dry."""
         self.redelivered = self.repeated = 0
         self.settled: dict[tuple[str, str], int] = {}
         """(source, reason) -> messages given up after they were taken from their lane."""
@@ -126,10 +125,11 @@ class Mailbox(Inbox, Lineage):
     def begin(self, scope: trio.CancelScope | None) -> None:
         """Start an incarnation: nothing is in hand."""
         self.leased: Envelope[Any] | None = None
-        self.batch: list[Envelope[Any]] = []
+        self.batch: Block | Sequence[Envelope[Any]] = ()
         self.owner: Task | None = None
         self.coro: Any = _NeverRunning
-        self.bound: MessageContext | None = self.base
+        self.bound: MessageContext | None = None if self.keyed else self.base
+        self.timed = False
         self.scope = scope
         self.iterator: AsyncGeneratorType[Any, None] | None = None
         self.repeat = NO_REPEAT
@@ -149,7 +149,7 @@ class Mailbox(Inbox, Lineage):
             True if this failure counts for the restart intensity: crashes that hold the same
             message count once.
         """
-        batch, leased = self.batch, self.leased
+        batch, leased = self._envelopes_of_batch(), self.leased
         if batch:
             # Nobody knows which one was at fault: they come again one by one, and only then count.
             for envelope in reversed(batch):
@@ -167,9 +167,16 @@ class Mailbox(Inbox, Lineage):
     def release(self) -> None:
         """The handler was cancelled: what is in hand comes again, the attempt not counted."""
         placed = max(self.resend, self.emitted_now())
-        for envelope in reversed(self.batch or ([self.leased] if self.leased else [])):
-            self._return(Returned(envelope, 0 if self.batch else placed, self._failures))
+        batch = self._envelopes_of_batch()
+        for envelope in reversed(batch):
+            self._return(Returned(envelope))
+        if self.leased is not None and not batch:
+            self._return(Returned(self.leased, placed, self._failures))
         self._let_go()
+
+    def _envelopes_of_batch(self) -> Sequence[Envelope[Any]]:
+        batch = self.batch
+        return tuple(batch.envelopes()) if isinstance(batch, Block) else batch
 
     def expire(self) -> None:
         """The deadline of the message in hand passed while it was handled."""
@@ -213,58 +220,70 @@ class Mailbox(Inbox, Lineage):
             return await self.take_slow()
         return payload
 
-    def take_turn(self) -> Envelope[Any]:
-        """Take the next message of several lanes; only with credit."""
-        self.credit -= 1
-        self.leased = envelope = self.pop_turn()
-        return envelope
+    def refuse_if_unconnected(self) -> None:
+        """Do nothing: this mailbox belongs to a run."""
 
     async def take_batch(self, most: int) -> list[Any]:
         """Lease up to `most` messages as one; wait for the first. They are settled together."""
-        if self.returned or self.slow or self.only is None:
+        if self.returned or self.slow:
             return [await self.take_slow()]
         if self._settle_last():
             await self.finish()
-        await self.wait()
+        self.most = most
+        try:
+            await self.wait()
+        finally:
+            self.most = 0
         if self.resend:
             self._expect_resent(0)
-        batch = self._pop_many(self.only.buffer, most)
-        self.leased = first = batch[0]
+        block = self.block
+        if block is None:
+            return await self._lease_many(self._pop_many(most), most)
+        self.block = None
+        self.lanes[0].handed = 0
+        if block.context.deadline is not None or self.only is None:
+            return await self._lease_many(list(block.envelopes()), most)
+        self.leased = block.envelope(0)
+        self.batch = block if len(block.payloads) > 1 else ()
+        if block.context is not self.bound:
+            self.bind(block.context)
+        return list(block.payloads)
+
+    async def _lease_many(self, batch: list[Envelope[Any]], most: int) -> list[Any]:
+        first = batch[0]
         context = first.context
         payloads = [each.payload for each in batch if each.context is context]
         if len(payloads) != len(batch) or context.deadline is not None:
             # Messages of several origins: those that are late are given up one by one.
             batch = [each for each in batch if not self._is_expired(each)]
-            self.leased = batch[0] if batch else None
             if not batch:
                 return await self.take_batch(most)
+            first = batch[0]
             context = merge_contexts([each.context for each in batch])[0]
             payloads = [each.payload for each in batch]
-        self.batch = batch
+        self.leased = first
+        self.batch = batch if len(batch) > 1 else ()
+        if not self.keeps_ids:
+            self.root = first
+            self.emitted = 0
         if context is not self.bound:
             self.bind(context)
-        return (
-            [MappingProxyType({each.source: each.payload}) for each in batch]
-            if self.keyed
-            else payloads
-        )
+        if self.keyed:
+            return [MappingProxyType({each.source: each.payload}) for each in batch]
+        return payloads
 
     def bind(self, context: MessageContext) -> None:
         message_context.set(context)
         deadline = context.deadline
-        # A context with a deadline is looked at message by message.
-        self.bound = context if deadline is None else None
+        self.timed = deadline is not None
+        # With a deadline, or keyed, every message is looked at: None is nobody's context.
+        self.bound = None if self.timed or self.keyed else context
         if self.scope is not None:
             deadline = math.inf if deadline is None else deadline
             if self.scope.deadline != deadline:
                 self.scope.deadline = deadline
 
     # -- inner parts -------------------------------------------------------------------------
-
-    def _prepare_to_park(self) -> None:
-        if self.on_idle is not None:
-            self.on_idle()
-        super()._prepare_to_park()
 
     def _settle_last(self) -> bool:
         """Let go of the message in hand; return True if it takes more than that to settle it."""
@@ -279,11 +298,11 @@ class Mailbox(Inbox, Lineage):
             self.coro = task.coro if hasattr(task.coro, "cr_running") else _NeverRunning
         if self.leased is None:
             return False
-        if self.holds or self.bound is None:
+        if self.holds or self.timed:
             return True
         self.leased = None
         if self.batch:
-            self.batch = []
+            self.batch = ()
         if self._failures:
             self._failures = ()
         return False
@@ -312,7 +331,10 @@ class Mailbox(Inbox, Lineage):
         for outlet in self.outlets:
             outlet.refresh()
 
-    def _pop_many(self, buffer: deque[Envelope[Any]], most: int) -> list[Envelope[Any]]:
+    def _pop_many(self, most: int) -> list[Envelope[Any]]:
+        if self.only is None:
+            return [self.pop() for _ in range(min(most, self.credit))]
+        buffer = self.only.buffer
         if len(buffer) <= most:
             batch = list(buffer)
             buffer.clear()
@@ -336,6 +358,10 @@ class Mailbox(Inbox, Lineage):
                 self._give_up(envelope, "invalid", (summarize(invalid),))
                 return NOTHING
         self.leased = envelope
+        if not self.keeps_ids:
+            # The senders' fast path gives ids only to nodes that keep them; `root` says: ask.
+            self.root = envelope
+            self.emitted = 0
         if envelope.context is not self.bound:
             self.bind(envelope.context)
         return MappingProxyType({envelope.source: payload}) if self.keyed else payload
@@ -355,14 +381,15 @@ class Mailbox(Inbox, Lineage):
     def _give_up(
         self, envelope: Envelope[Any], reason: str, failures: tuple[FailureSummary, ...]
     ) -> None:
-        key = (envelope.source, reason)
-        self.settled[key] = self.settled.get(key, 0) + 1
+        for source in self._sources(envelope):
+            key = (source, reason)
+            self.settled[key] = self.settled.get(key, 0) + 1
         if self.on_dead is not None:
             self.on_dead(DeadLetter(self.name, envelope, reason, failures))
 
     def _let_go(self) -> None:
         self.leased = None
-        self.batch = []
+        self.batch = ()
         self._failures = ()
         for outlet in self.outlets:
             if outlet.held:
@@ -373,7 +400,14 @@ class Mailbox(Inbox, Lineage):
     def in_hand(self) -> Mapping[str, int]:
         """Return how many messages of each source are leased or come again."""
         counts: dict[str, int] = {}
-        held = self.batch or ([self.leased] if self.leased is not None else [])
+        held = self._envelopes_of_batch() or ([self.leased] if self.leased is not None else [])
         for envelope in [*held, *(item.envelope for item in self.returned)]:
-            counts[envelope.source] = counts.get(envelope.source, 0) + 1
+            for source in self._sources(envelope):
+                counts[source] = counts.get(source, 0) + 1
+        for source in () if self.join is None else self.join.fresh:
+            counts[source] = counts.get(source, 0) + 1
         return counts
+
+    def _sources(self, envelope: Envelope[Any]) -> Sequence[str]:
+        """Return whose messages an envelope stands for: of a join, no second one is in hand."""
+        return [envelope.source] if self.join is None else self.join.taken

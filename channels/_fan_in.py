@@ -3,7 +3,7 @@
 `merge`, each message as it comes, needs nothing of this: the inbox takes turns.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
@@ -19,6 +19,10 @@ class Join(Protocol):
 
     conflicts: int
     """Keys of `custom_context` on which joined messages disagreed, so far."""
+    taken: Sequence[str]
+    """Sources whose messages went into the last one made: the ledger counts those."""
+    fresh: Collection[str]
+    """Sources of which one message is taken from its lane, but not made into anything yet."""
 
     def has_message(self, lanes: Sequence[Lane]) -> bool: ...
 
@@ -30,10 +34,16 @@ class Join(Protocol):
         """Make the next message; only when `has_message`."""
         ...
 
+    def close(self, lanes: Sequence[Lane]) -> None:
+        """Drop and count what was taken from a lane but not made into anything."""
+        ...
+
 
 class _Joined:
     def __init__(self) -> None:
         self.conflicts = 0
+        self.taken: Sequence[str] = ()
+        self.fresh: set[str] = set()
         self._made = 0
 
     def _join(self, name: str, parts: Sequence[Envelope[Any]]) -> Envelope[Mapping[str, Any]]:
@@ -44,6 +54,9 @@ class _Joined:
         return Envelope(
             payload, f"{name}@join", self._made, 1, context, (f"{name}@join", self._made)
         )
+
+    def close(self, lanes: Sequence[Lane]) -> None:
+        pass
 
 
 class Zip(_Joined):
@@ -56,6 +69,9 @@ class Zip(_Joined):
         return any(lane.ended and not lane.buffer for lane in lanes)
 
     def take(self, name: str, lanes: Sequence[Lane]) -> Envelope[Mapping[str, Any]]:
+        for lane in lanes:
+            lane.note_depth()
+        self.taken = [lane.source for lane in lanes]
         return self._join(name, [lane.buffer.popleft() for lane in lanes])
 
 
@@ -69,28 +85,35 @@ class Latest(_Joined):
     def __init__(self) -> None:
         super().__init__()
         self._held: dict[str, Envelope[Any]] = {}
-        self._fresh: set[str] = set()
 
     def has_message(self, lanes: Sequence[Lane]) -> bool:
         for lane in lanes:
             if lane.buffer:
                 self._absorb(lane)
-        return bool(self._fresh) and len(self._held) == len(lanes)
+        return bool(self.fresh) and len(self._held) == len(lanes)
 
     def at_end(self, lanes: Sequence[Lane]) -> bool:
         return not self.has_message(lanes) and all(lane.ended for lane in lanes)
 
     def take(self, name: str, lanes: Sequence[Lane]) -> Envelope[Mapping[str, Any]]:
-        self._fresh.clear()
+        self.taken = [*self.fresh]
+        self.fresh.clear()
         return self._join(name, [self._held[lane.source] for lane in lanes])
+
+    def close(self, lanes: Sequence[Lane]) -> None:
+        for lane in lanes:
+            if lane.source in self.fresh:
+                lane.drop(self._held[lane.source], "reader_ended")
+        self.fresh.clear()
 
     def _absorb(self, lane: Lane) -> None:
         """Keep the newest, so that a lane never holds up the others while one has no value yet."""
-        overtaken = [self._held[lane.source]] if lane.source in self._fresh else []
+        lane.note_depth()
+        overtaken = [self._held[lane.source]] if lane.source in self.fresh else []
         while lane.buffer:
             overtaken.append(lane.buffer.popleft())
         self._held[lane.source] = overtaken.pop()
-        self._fresh.add(lane.source)
+        self.fresh.add(lane.source)
         for envelope in overtaken:
             lane.drop(envelope, "superseded")
 

@@ -1,11 +1,14 @@
 """The receiving end of several lanes: one task waits for whichever has a message first."""
 
 from collections import deque
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import trio
 from trio.lowlevel import wait_task_rescheduled
 
+from ._block import Block
+from ._channel_errors import ClosedResourceError
 from ._envelope import Envelope
 from ._fan_in import Join
 from ._lane import Lane
@@ -29,6 +32,12 @@ class EndOfInput(trio.EndOfChannel):
         self.inbox = inbox
 
 
+class Heads(Protocol):
+    """What the next message is popped from."""
+
+    def popleft(self) -> Envelope[Any]: ...
+
+
 class Inbox:
     """Lanes joined round robin: FIFO within a lane, no order between lanes.
 
@@ -42,12 +51,16 @@ class Inbox:
         "_released_at",
         "_waiting",
         "bay",
+        "block",
         "buffer",
+        "closed",
         "credit",
         "join",
         "lanes",
         "meter",
+        "most",
         "name",
+        "on_idle",
         "only",
         "ready",
         "turns",
@@ -61,18 +74,25 @@ class Inbox:
         """The lane, when there is just one: most inboxes, and the shorter way."""
         self.meter: Meter = SliceMeter() if meter is None else meter
         self.bay = ParkingBay()
+        self.block: Block | None = None
+        """Messages handed over in bulk, for the task that waits in `receive_many`."""
+        self.most = 0
+        """How long a block that task takes; 0: none waits there."""
         self.credit = 0
         self._granted = 0
-        self.buffer: deque[Envelope[Any]] | None = None
-        """The only lane's buffer while there is credit; None with several lanes."""
+        self.buffer: Heads = self
+        """What the next message is popped from, with credit: the only lane's buffer, or this."""
         self.ready: deque[Lane] = deque()
         """With several lanes: those that hold messages, in the order of their turns."""
+        self.on_idle: Callable[[], None] | None = None
+        """Told before a wait for input: where a cycle finds out that it has run dry."""
         self.turns = False
         """Whether even a single lane goes through `ready`: its messages are handed out keyed."""
         self._pressed: dict[Lane, None] = {}
         """Lanes whose senders wait for room."""
         self._released_at = 0.0
         self._waiting = False
+        self.closed = False
 
     def add_lane(self, lane: Lane) -> None:
         """Join one more lane. It may be added while tasks wait."""
@@ -103,6 +123,14 @@ class Inbox:
     def is_waiting(self) -> bool:
         return self._waiting
 
+    def offer(self, lane: Lane, block: Block) -> bool:
+        if self.bay.task is None or self.only is not lane or len(block.payloads) > self.most:
+            return False
+        self.block = block
+        # Rescheduled, that task can't be cancelled before it has taken the block.
+        self.bay.wake()
+        return True
+
     # -- what the reading task does ----------------------------------------------------------
 
     def has_message(self) -> bool:
@@ -114,15 +142,17 @@ class Inbox:
         """Return whether no message is here and none can come."""
         if self.join is not None:
             return self.join.at_end(self.lanes)
-        if self.has_message():
-            return False
-        return all(lane.ended or lane.weak for lane in self.lanes)
+        only = self.only
+        if only is not None:
+            return only.ended and not only.buffer
+        return not self.ready and all(lane.ended or lane.weak for lane in self.lanes)
 
     async def wait(self) -> None:
         """Wait until a message can be popped; there is `credit` then. Takes nothing.
 
         Raises:
             EndOfInput: every lane has ended and is empty.
+            ClosedResourceError: this inbox was closed.
         """
         used = self._granted - self.credit
         self.credit = self._granted = 0
@@ -130,13 +160,15 @@ class Inbox:
         pressed = bool(self._pressed) and self._release()
         if self.has_message() if only is None else only.buffer:
             chunk = self.meter.grant(used)
-            if not chunk:
-                await trio.lowlevel.checkpoint()
+            if not chunk or (pressed and self._is_asked()):
+                await self._let_others_run()
+                if not self.has_message():
+                    return await self.wait()
                 chunk = self.meter.restart()
             if pressed and self._is_slow():
                 chunk = 1
         else:
-            while not (self.has_message() if only is None else only.buffer):
+            while self.block is None and not (self.has_message() if only is None else only.buffer):
                 self._prepare_to_park()
                 try:
                     await wait_task_rescheduled(self.bay.enter())
@@ -149,12 +181,12 @@ class Inbox:
     def pop(self) -> Envelope[Any]:
         """Take the next message; only with credit."""
         self.credit -= 1
-        if self.buffer is not None:
-            return self.buffer.popleft()
-        return self.pop_turn() if self.join is None else self.join.take(self.name, self.lanes)
+        return self.buffer.popleft()
 
-    def pop_turn(self) -> Envelope[Any]:
+    def popleft(self) -> Envelope[Any]:
         """Take the head of the lane whose turn it is; that lane goes to the back of the queue."""
+        if self.join is not None:
+            return self.join.take(self.name, self.lanes)
         lane = self.ready.popleft()
         envelope = lane.buffer.popleft()
         if lane.buffer:
@@ -165,19 +197,44 @@ class Inbox:
 
     def close(self) -> None:
         """Close the receiving end: what is left in the lanes is dropped and counted."""
+        self.closed = True
         self.credit = 0
         self.ready.clear()
+        if self.join is not None:
+            self.join.close(self.lanes)
         for lane in self.lanes:
             lane.leave()
+        self._pressed.clear()
+        if self.bay.task is not None:
+            self.bay.wake()
 
     # -- inner parts -------------------------------------------------------------------------
 
+    async def _let_others_run(self) -> None:
+        # To a capacity of 0 this is a task that waits: nothing is handed over at any other time.
+        self._waiting = True
+        if self._pressed:
+            self._release()
+        try:
+            await trio.lowlevel.checkpoint()
+        finally:
+            self._waiting = False
+
+    def _is_asked(self) -> bool:
+        """Return whether a sender waits to hand over a message while others have some queued."""
+        return any(lane.capacity == 0 for lane in self._pressed)
+
     def _prepare_to_park(self) -> None:
+        if self.closed:
+            raise ClosedResourceError(f"{self.name!r} was closed on this side: stop reading it")
+        if self.on_idle is not None:
+            self.on_idle()
         if self.at_end():
             raise EndOfInput(f"the input of {self.name!r} has ended", self)
         for lane in self.lanes:
             if not (lane.armed or lane.ended or lane.buffer):
-                lane.arm()
+                lane.armed = True
+                lane.limit = 0
         # Set before the senders look: capacity 0 hands over only to a task that waits.
         self._waiting = True
         if self._pressed:
@@ -207,7 +264,7 @@ class Inbox:
             if depth > only.peak:
                 only.peak = depth
         else:
-            self.buffer = None
+            self.buffer = self
             depth = 1 if self.join is not None else self._depth(chunk)
         self.credit = self._granted = min(chunk, depth)
 

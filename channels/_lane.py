@@ -1,14 +1,15 @@
 """An edge: the bounded, typed lane from one sender into one inbox.
 
-The sender's fast path is one comparison, `len(buffer) < limit`. Every rare case (reader waiting,
-buffer full, lane closed, time slice spent) lowers `limit`, so that the one comparison covers it.
+The sender's fast path is one comparison, `sent < limit`: up to that position there is room whatever
+the reader does. Every rare case (reader waiting, buffer full, lane closed, time slice spent) lowers
+`limit`, so that the one comparison covers it.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import repeat
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from ._block import Block
 from ._envelope import Envelope, MessageContext, Origin
 from ._overflow import BufferOverflow, OverflowPolicy
 from ._parking import ParkingBay
@@ -31,6 +32,10 @@ class Reader(Protocol):
         """Return whether a task waits for a message: capacity 0 hands over only to one."""
         ...
 
+    def offer(self, lane: "Lane", block: Block) -> bool:
+        """Take a whole block for a task that waits for one; False: it must go into the buffer."""
+        ...
+
 
 _NOTHING_YET: Any = ()
 """Stands for a buffer until the first message: an empty deque costs 0.7 KiB."""
@@ -47,6 +52,7 @@ class Lane:
         "chunk",
         "dropped",
         "ended",
+        "handed",
         "limit",
         "on_drop",
         "overflow",
@@ -85,6 +91,8 @@ class Lane:
         self.armed = True
         """The reader wants to hear of the next message."""
         self.ended = False
+        self.handed = 0
+        """Messages of a block that the reader has been given but has not taken up yet."""
         self.reader_gone = False
         self.weak = False
         """Whether its reader's input may end without it (an inlet of a node with upstreams)."""
@@ -92,24 +100,33 @@ class Lane:
 
     # -- the sender's side -------------------------------------------------------------------
 
+    def is_over(self) -> bool:
+        """Return whether no further message can reach the reader."""
+        return self.ended or self.reader_gone
+
     def is_full(self) -> bool:
         """Return whether a sender has to wait."""
-        if self.overflow != "block" or self.reader_gone:
+        if self.overflow != "block" or self.is_over():
             return False
         if self.capacity == 0:
             return bool(self.buffer) or not self.reader.is_waiting()
-        return len(self.buffer) >= self.capacity
+        return len(self.buffer) + self.handed >= self.capacity
 
     def would_drop(self) -> bool:
         """Return whether the next message costs one, or is refused."""
         return self.overflow != "block" and len(self.buffer) >= self.capacity
 
     @property
+    def queued(self) -> int:
+        return len(self.buffer) + self.handed
+
+    @property
     def name(self) -> str:
         return f"{self.source} -> {self.target}"
 
     async def wait_room(self) -> None:
-        """Wait until the reader has made room, or is gone. Look again afterwards."""
+        """Wait until the reader has made room, or the stream is over. Look again afterwards."""
+        self.note_depth()
         self.reader.press(self)
         await self.blocked.park()
 
@@ -119,7 +136,7 @@ class Lane:
         Raises:
             BufferOverflow: the policy is `fail` and the buffer is full.
         """
-        if self.overflow == "fail" and self.would_drop() and not self.reader_gone:
+        if self.overflow == "fail" and self.would_drop() and not self.is_over():
             raise BufferOverflow(f"edge {self.name}", self.capacity)
 
     def place(
@@ -131,39 +148,38 @@ class Lane:
         """
         self.sent += 1
         envelope = Envelope(payload, self.source, self.sent, 1, context, origin, resent)
-        if (self.reader_gone or self.would_drop()) and not self._drop_one(envelope):
+        over = self.is_over()
+        if (over or self.would_drop()) and not self._drop_one(envelope, over):
             return
         if self.buffer is _NOTHING_YET:
             self.buffer = deque()
         self.buffer.append(envelope)
         self._after_placing()
 
-    def place_many(
-        self, payloads: Sequence[Any], context: MessageContext, origins: Iterable[Origin | None]
-    ) -> None:
+    def place_many(self, block: Block) -> None:
         """Append messages for which there is room (overflow "block" only)."""
-        sent = self.sent
-        self.sent = sent + len(payloads)
-        if self.buffer is _NOTHING_YET:
-            self.buffer = deque()
-        numbers = range(sent + 1, self.sent + 1)
-        source = repeat(self.source)
-        self.buffer.extend(
-            map(Envelope, payloads, source, numbers, repeat(1), repeat(context), origins)
-        )
+        n = len(block.payloads)
+        self.sent += n
+        if self.armed and not self.buffer and self.reader.offer(self, block):
+            self.armed = False
+            self.handed = n
+        else:
+            if self.buffer is _NOTHING_YET:
+                self.buffer = deque()
+            self.buffer.extend(block.envelopes())
         self._after_placing()
 
     def _after_placing(self) -> None:
         if self.armed:
             self.armed = False
             self.reader.notice(self)
-        limit = len(self.buffer) + self.chunk
-        self.limit = limit if limit < self.capacity else int(self.capacity)
+        room = self.capacity - len(self.buffer) - self.handed
+        self.limit = self.sent + (self.chunk if self.chunk < room else int(room))
 
-    def _drop_one(self, envelope: Envelope[Any]) -> bool:
+    def _drop_one(self, envelope: Envelope[Any], over: bool) -> bool:
         """Make room by the policy; return False if it is the new message that was dropped."""
-        if self.reader_gone or self.overflow == "drop_newest":
-            self.drop(envelope, "reader_ended" if self.reader_gone else "drop_newest")
+        if over or self.overflow == "drop_newest":
+            self.drop(envelope, "reader_ended" if over else "drop_newest")
             return False
         self.drop(self.buffer.popleft(), self.overflow)
         return True
@@ -177,15 +193,25 @@ class Lane:
             self.on_drop(self, envelope, reason)
 
     def end(self) -> None:
-        """End the stream: the reader takes what is buffered, then sees the end. Idempotent."""
+        """End the stream: the reader takes what is buffered, then sees the end. Idempotent.
+
+        Whoever waits for room is refused: the reader may see the end before it could place anything.
+        """
         if not self.ended:
             self.ended = True
             self.limit = 0
+            self.blocked.wake()
             if self.armed:
                 self.armed = False
                 self.reader.notice(self)
 
     # -- the reader's side -------------------------------------------------------------------
+
+    def note_depth(self) -> None:
+        """Let the peak know how many messages are queued now."""
+        depth = self.queued
+        if depth > self.peak:
+            self.peak = depth
 
     def arm(self) -> None:
         """Ask to be noticed about the next message."""

@@ -48,10 +48,16 @@ class Lineage:
 class Detached(Lineage):
     """The lineage of a sender that is no actor: the run's inlet."""
 
-    __slots__ = ("emitted", "keeps_ids", "leased", "name", "resend", "root")
+    __slots__ = ("emitted", "into", "keeps_ids", "leased", "name", "resend", "root")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, into: str = "") -> None:
         self.name = name
+        self.into = into
+        """The node it sends to: every node has an inlet, and their messages may meet further down."""
         self.leased = self.root = None
         self.emitted = self.resend = 0
         self.keeps_ids = True
+
+    def next_origin(self) -> Origin | None:
+        self.emitted += 1
+        return (f"{self.name}>{self.into}", self.emitted) if self.into else None

@@ -1,11 +1,11 @@
 """The sending end of one output: every lane that leaves it gets each message (broadcast)."""
 
-from collections.abc import Iterator, Sequence
-from itertools import repeat
+from collections.abc import Sequence
 from typing import Any
 
 import trio
 
+from ._block import Block
 from ._context import message_context
 from ._envelope import Envelope, Origin
 from ._lane import Lane
@@ -19,6 +19,10 @@ NOTHING: Any = object()
 
 MOST_AT_ONCE = 1024
 """Messages that `send_many` places at once into an edge without bound."""
+
+
+READERS_TURN = 2
+"""Checkpoints after which a reader that was woken before has run: trio shuffles those that are due."""
 
 
 class EndOfOutput(trio.BrokenResourceError):
@@ -102,28 +106,37 @@ class Outlet:
 
         Raises:
             BufferOverflow: a lane with overflow="fail" is full; nothing was sent.
-            EndOfOutput: the message was sent, and it was the last one.
+            EndOfOutput: the message was sent, and it was the last one; or nothing was sent, because
+                every lane has ended or lost its reader.
         """
-        self.last = payload
         lineage = self.lineage
         lane = self.one
         if lane is not None:
             chunk = self.meter.grant(max(1, lane.sent - self._granted_at))
-            if not chunk or lane.is_full() or lane.reader_gone or lane.would_drop():
+            if not chunk or lane.is_over() or lane.is_full() or lane.would_drop():
                 await self._make_room(chunk)
             else:
                 lane.chunk = chunk
                 self._granted_at = lane.sent
-            lane.place(payload, message_context.get(), lineage.next_origin(), False)
+            if self.one is lane:
+                lane.place(payload, message_context.get(), lineage.next_origin(), False)
+                self.last = payload
+            else:
+                # Lanes came or went during the wait.
+                self._place(payload, lineage.next_origin(), False)
             return
         resent = lineage.emitted_now() < lineage.resend
         if resent and self.skip:
             lineage.next_origin()
+            self.last = payload
         elif self.held is not None and lineage.leased is not None:
             self._hold(payload)
         else:
+            if not self.lanes:
+                # Nobody reads, so nobody ever makes this task wait: it must let others run itself.
+                await self._make_room(self.meter.grant(1))
             for lane in self.lanes:
-                if len(lane.buffer) >= lane.limit:
+                if lane.sent >= lane.limit:
                     await self._make_room(self.meter.grant(max(1, lane.sent - self._granted_at)))
                     break
             self._place(payload, lineage.next_origin(), resent)
@@ -142,11 +155,18 @@ class Outlet:
                 await self.put(payloads[at])
                 at += 1
                 continue
-            if lane.limit - len(lane.buffer) < len(payloads) - at:
-                await self._make_room(self.meter.grant(max(1, lane.sent - self._granted_at)))
-            part = payloads[at : at + int(min(lane.capacity - len(lane.buffer), MOST_AT_ONCE))]
-            origins = self._origins(len(part))
-            lane.place_many(part, message_context.get(), origins)
+            used, self._granted_at = lane.sent - self._granted_at, lane.sent
+            if lane.is_over() or lane.is_full():
+                await self._make_room(1)
+            elif not self.meter.grant(used):
+                await trio.lowlevel.checkpoint()
+                self.meter.restart()
+                continue
+            if self.one is not lane:
+                continue
+            room = int(min(lane.capacity - lane.queued, MOST_AT_ONCE))
+            part = payloads[at : at + room] if at or room < len(payloads) else payloads
+            lane.place_many(self._block(lane, part))
             at += len(part)
             self.last = part[-1]
 
@@ -156,15 +176,17 @@ class Outlet:
             await self._make_room(1)
             self._place(self.held.pop(0), self.lineage.next_origin(), False)
 
-    def _origins(self, n: int) -> Iterator[Origin | None]:
+    def _block(self, lane: Lane, part: Sequence[Any]) -> Block:
         lineage = self.lineage
-        if lineage.leased is None:
-            return repeat(None, n)
-        first = lineage.emitted_now()
-        lineage.root, lineage.emitted = lineage.leased, first + n
-        base = lineage.leased.origin or (lineage.leased.source, lineage.leased.seq)
-        via = lineage.name if lineage.keeps_ids else f"{lineage.leased.source}>{lineage.name}"
-        return zip(repeat(base), repeat(via), range(first + 1, first + n + 1))
+        leased = lineage.leased
+        context = message_context.get()
+        if leased is None:
+            return Block(part, lane.source, lane.sent + 1, context, None, "", 0)
+        first = lineage.emitted_now() + 1
+        lineage.root, lineage.emitted = leased, first + len(part) - 1
+        base = leased.origin or (leased.source, leased.seq)
+        via = lineage.name if lineage.keeps_ids else f"{leased.source}>{lineage.name}"
+        return Block(part, lane.source, lane.sent + 1, context, base, via, first)
 
     def _hold(self, payload: Any) -> None:
         assert self.held is not None
@@ -181,24 +203,30 @@ class Outlet:
         if not chunk:
             await trio.lowlevel.checkpoint()
             chunk = self.meter.restart()
-        full = self._first_full()
-        while full is not None:
-            await full.wait_room()
-            chunk = self.meter.restart()
+        turns = 0
+        while True:
+            # Every wait may change every lane, so all are looked at again after each.
             full = self._first_full()
-        if any(lane.would_drop() for lane in self.lanes):
-            # Before anything is lost, a reader that could take it now gets its turn.
-            await trio.lowlevel.checkpoint()
+            if full is not None:
+                await full.wait_room()
+            elif turns < READERS_TURN and self._would_drop():
+                # Before anything is lost, a reader that could take it now gets its turn.
+                await trio.lowlevel.checkpoint()
+                turns += 1
+            else:
+                break
             chunk = self.meter.restart()
-        gone = 0
+        over = 0
         for lane in self.lanes:
-            lane.check_room()
+            if lane.overflow != "block":
+                lane.check_room()
             lane.chunk = chunk
-            gone += lane.reader_gone
-        self._granted_at = self.lanes[0].sent
-        if gone == len(self.lanes):
-            reason = f"nobody reads the output of {self.lineage.name!r} any more"
-            raise EndOfOutput(reason, self.lineage)
+            over += lane.is_over()
+        if self.lanes:
+            self._granted_at = self.lanes[0].sent
+            if over == len(self.lanes):
+                why = "has ended" if self.lanes[0].ended else "is read by nobody any more"
+                raise EndOfOutput(f"the output of {self.lineage.name!r} {why}", self.lineage)
 
     def _first_full(self) -> Lane | None:
         for lane in self.lanes:
@@ -206,12 +234,18 @@ class Outlet:
                 return lane
         return None
 
+    def _would_drop(self) -> bool:
+        for lane in self.lanes:
+            if lane.overflow != "block" and lane.would_drop():
+                return True
+        return False
+
     def _place(self, payload: Any, origin: Origin | None, resent: bool) -> None:
         context = message_context.get()
+        self.last = payload
         for lane in self.lanes:
-            buffer = lane.buffer
-            if len(buffer) < lane.limit:
+            if lane.sent < lane.limit:
                 lane.sent = seq = lane.sent + 1
-                buffer.append(Envelope(payload, lane.source, seq, 1, context, origin, resent))
+                lane.buffer.append(Envelope(payload, lane.source, seq, 1, context, origin, resent))
             else:
                 lane.place(payload, context, origin, resent)

@@ -54,7 +54,10 @@ class ParkingBay:
         return crowd + (self.task is not None)
 
     async def park(self) -> None:
-        """Wait until `wake`. If cancelled, the bay is as if the task had not come."""
+        """Wait until `wake`, or until the first of several leaves: look again afterwards.
+
+        If cancelled, the bay is as if the task had not come.
+        """
         if self.task is not None:
             self._crowd = self._crowd or trio.lowlevel.ParkingLot()
             await self._crowd.park()
@@ -91,4 +94,7 @@ class ParkingBay:
 
     def _leave(self, _raise_cancel: object) -> Abort:
         self._clear()
+        if self._crowd is not None:
+            # Whoever wakes looks at the slot first: it must not be empty while others wait.
+            self._crowd.unpark_all()
         return Abort.SUCCEEDED
