@@ -12,7 +12,8 @@ from ..channels._context import message_context
 from ..channels._envelope import Envelope
 from ..channels._inbox import EndOfInput
 from ..channels._outlet import EndOfOutput, Outlet
-from ._mailbox import NO_REPEAT, Mailbox
+from ._lease import NO_REPEAT
+from ._mailbox import Mailbox
 
 _sent_in = message_context.get
 

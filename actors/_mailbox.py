@@ -1,197 +1,30 @@
-"""An actor's mailbox: it outlives incarnations, and knows which message is in hand (the lease).
+"""An actor's mailbox: takes messages from its lanes and leases them to the actor.
 
-Asking for the next message acknowledges the last. A crash rejects the one in hand: it comes first
-in the next incarnation, `attempt` + 1, and after `max_attempts` it goes to the dead letters. A
-cancelled incarnation releases it: the same attempt comes again (cases X12, X22).
+Asking for the next message acknowledges the last. Messages that come again come before new ones.
 """
 
 import math
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from types import AsyncGeneratorType, MappingProxyType
+from types import MappingProxyType
 from typing import Any
 
-import msgspec
 import trio
-from trio.lowlevel import Task, current_task
+from trio.lowlevel import current_task
 
-from ..channels._block import Block
 from ..channels._context import merge_contexts, message_context
-from ..channels._envelope import NO_CONTEXT, Envelope, MessageContext
-from ..channels._fan_in import Join
-from ..channels._inbox import Inbox
-from ..channels._lineage import Lineage
-from ..channels._meter import Meter
-from ..channels._outlet import NOTHING, Outlet
-from ._dead_letters import DeadLetter
-from ._failure import FailureSummary, summarize
-
-NO_REPEAT: tuple[Any, Any] = (NOTHING, None)
-"""There is no send that a yield could repeat."""
+from ..channels._envelope import Envelope, MessageContext
+from ..channels._outlet import NOTHING
+from ._failure import summarize
+from ._lease import Leases, NeverRunning
 
 
 class InvalidMessage(ValueError):
     """A payload that is not of the type the actor takes (`validate=True`)."""
 
 
-class Returned(msgspec.Struct, frozen=True, gc=False):
-    """A message that comes again, before any new one."""
-
-    envelope: Envelope[Any]
-    placed: int = 0
-    """Outputs that earlier attempts have placed."""
-    failures: tuple[FailureSummary, ...] = ()
-
-
-_NONE_RETURNED: Any = ()
-"""Stands for an empty deque, which costs 0.7 KiB."""
-
-
-class _NeverRunning:
-    """Stands for the coroutine of a task that can't be asked whether it runs."""
-
-    cr_running = False
-
-
-class Mailbox(Inbox, Lineage):
+class Mailbox(Leases):
     """Lanes in, leases out."""
 
-    __slots__ = (
-        "_failures",
-        "base",
-        "batch",
-        "bound",
-        "coro",
-        "emitted",
-        "holds",
-        "iterator",
-        "keeps_ids",
-        "keyed",
-        "leased",
-        "max_attempts",
-        "on_dead",
-        "outlets",
-        "owner",
-        "redelivered",
-        "repeat",
-        "repeated",
-        "resend",
-        "returned",
-        "root",
-        "scope",
-        "settled",
-        "slow",
-        "timed",
-        "transform",
-    )
-
-    def __init__(
-        self,
-        name: str,
-        meter: Meter | None = None,
-        join: Join | None = None,
-        *,
-        keyed: bool = False,
-        max_attempts: float = 3,
-        on_dead: Callable[[DeadLetter], None] | None = None,
-        transform: Callable[[Any, str], Any] | None = None,
-        base: MessageContext = NO_CONTEXT,
-    ) -> None:
-        super().__init__(name, meter, join)
-        self.keyed = self.turns = keyed and join is None
-        self.keeps_ids = not keyed
-        self.max_attempts = max_attempts
-        self.on_dead = on_dead
-        self.transform = transform
-        """Applied to (payload, source) when a message is handed out (validation, copy)."""
-        self.holds = False
-        """Whether outputs wait for the acknowledgement (`on_redelivery="hold"`)."""
-        self.slow = transform is not None
-        """Whether every message takes the slow path."""
-        self.base = base
-        """The context outside of any message."""
-        self.outlets: list[Outlet] = []
-        self.returned: deque[Returned] = _NONE_RETURNED
-        self.redelivered = self.repeated = 0
-        self.settled: dict[tuple[str, str], int] = {}
-        """(source, reason) -> messages given up after they were taken from their lane."""
-        self.root: Envelope[Any] | None = None
-        self.emitted = self.resend = 0
-        self._failures: tuple[FailureSummary, ...] = ()
-        self.begin(None)
-
-    # -- one incarnation ---------------------------------------------------------------------
-
-    def begin(self, scope: trio.CancelScope | None) -> None:
-        """Start an incarnation: nothing is in hand."""
-        self.leased: Envelope[Any] | None = None
-        self.batch: Block | Sequence[Envelope[Any]] = ()
-        self.owner: Task | None = None
-        self.coro: Any = _NeverRunning
-        self.bound: MessageContext | None = None if self.keyed else self.base
-        self.timed = False
-        self.scope = scope
-        self.iterator: AsyncGeneratorType[Any, None] | None = None
-        self.repeat = NO_REPEAT
-        self.credit = 0
-
-    async def finish(self) -> None:
-        """Acknowledge what is in hand, as a normal return does."""
-        if self.holds:
-            for outlet in self.outlets:
-                await outlet.flush()
-        self._let_go()
-
-    def reject(self, failure: FailureSummary) -> bool:
-        """The handler failed: return what is in hand, or give it up.
-
-        Returns:
-            True if this failure counts for the restart intensity: crashes that hold the same
-            message count once.
-        """
-        batch, leased = self._envelopes_of_batch(), self.leased
-        if batch:
-            # Nobody knows which one was at fault: they come again one by one, and only then count.
-            for envelope in reversed(batch):
-                self._return(Returned(envelope))
-        elif leased is not None:
-            failures = (*self._failures, failure)
-            if leased.attempt >= self.max_attempts:
-                self._give_up(leased, "max_attempts", failures)
-            else:
-                again = msgspec.structs.replace(leased, attempt=leased.attempt + 1)
-                self._return(Returned(again, max(self.resend, self.emitted_now()), failures))
-        self._let_go()
-        return leased is None or leased.attempt == 1
-
-    def release(self) -> None:
-        """The handler was cancelled: what is in hand comes again, the attempt not counted."""
-        placed = max(self.resend, self.emitted_now())
-        batch = self._envelopes_of_batch()
-        for envelope in reversed(batch):
-            self._return(Returned(envelope))
-        if self.leased is not None and not batch:
-            self._return(Returned(self.leased, placed, self._failures))
-        self._let_go()
-
-    def _envelopes_of_batch(self) -> Sequence[Envelope[Any]]:
-        batch = self.batch
-        return tuple(batch.envelopes()) if isinstance(batch, Block) else batch
-
-    def expire(self) -> None:
-        """The deadline of the message in hand passed while it was handled."""
-        if self.leased is not None:
-            self._give_up(self.leased, "expired", self._failures)
-        self._let_go()
-
-    def close(self) -> None:
-        """Take nothing more: what waits to come again is dead-lettered, what is queued dropped."""
-        while self.returned:
-            item = self.returned.popleft()
-            self._give_up(item.envelope, "stopped", item.failures)
-        super().close()
-
-    # -- leasing -----------------------------------------------------------------------------
+    __slots__ = ()
 
     async def take_slow(self) -> Any:
         """Acknowledge what is in hand; wait for the next message, lease it, return its payload.
@@ -295,7 +128,7 @@ class Mailbox(Inbox, Lineage):
             )
         if self.owner is not task:
             self.owner = task
-            self.coro = task.coro if hasattr(task.coro, "cr_running") else _NeverRunning
+            self.coro = task.coro if hasattr(task.coro, "cr_running") else NeverRunning
         if self.leased is None:
             return False
         if self.holds or self.timed:
@@ -372,42 +205,3 @@ class Mailbox(Inbox, Lineage):
             return False
         self._give_up(envelope, "expired", self._failures)
         return True
-
-    def _return(self, item: Returned) -> None:
-        if not self.returned:
-            self.returned = deque()
-        self.returned.appendleft(item)
-
-    def _give_up(
-        self, envelope: Envelope[Any], reason: str, failures: tuple[FailureSummary, ...]
-    ) -> None:
-        for source in self._sources(envelope):
-            key = (source, reason)
-            self.settled[key] = self.settled.get(key, 0) + 1
-        if self.on_dead is not None:
-            self.on_dead(DeadLetter(self.name, envelope, reason, failures))
-
-    def _let_go(self) -> None:
-        self.leased = None
-        self.batch = ()
-        self._failures = ()
-        for outlet in self.outlets:
-            if outlet.held:
-                outlet.held.clear()
-        if self.scope is not None and self.scope.deadline != math.inf:
-            self.scope.deadline = math.inf
-
-    def in_hand(self) -> Mapping[str, int]:
-        """Return how many messages of each source are leased or come again."""
-        counts: dict[str, int] = {}
-        held = self._envelopes_of_batch() or ([self.leased] if self.leased is not None else [])
-        for envelope in [*held, *(item.envelope for item in self.returned)]:
-            for source in self._sources(envelope):
-                counts[source] = counts.get(source, 0) + 1
-        for source in () if self.join is None else self.join.fresh:
-            counts[source] = counts.get(source, 0) + 1
-        return counts
-
-    def _sources(self, envelope: Envelope[Any]) -> Sequence[str]:
-        """Return whose messages an envelope stands for: of a join, no second one is in hand."""
-        return [envelope.source] if self.join is None else self.join.taken
