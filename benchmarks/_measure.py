@@ -1,0 +1,80 @@
+"""How a measurement is taken: variants in turn, round after round.
+
+Machines drift while a benchmark runs. So the variants of a contest are interleaved, each starting
+another round, and only ratios of figures of the same contest are judged.
+"""
+
+import gc
+import statistics
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+Sample = float | Mapping[str, float]
+"""One figure, or several by name: they become variants of their own, `variant name`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """How much work a run does."""
+
+    quick: bool = False
+    """A smoke run: a few seconds in all, whose figures mean nothing."""
+
+    def n(self, full: int, least: int = 1) -> int:
+        """Return how many of `full` messages, actors or tasks to use."""
+        return max(least, full // 200) if self.quick else full
+
+    def seconds(self, full: float) -> float:
+        return full / 50 if self.quick else full
+
+    def rounds(self, full: int) -> int:
+        return 1 if self.quick else full
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contest:
+    """Variants that are measured side by side."""
+
+    name: str
+    title: str
+    unit: str
+    """Of every sample. Smaller is better."""
+    variants: Mapping[str, Callable[[], Sample]]
+    rounds: int = 5
+    baseline: str = ""
+    """The variant that the table compares the others with."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """The samples of one variant, one per round."""
+
+    values: list[float] = field(default_factory=list)
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.values)
+
+    @property
+    def minimum(self) -> float:
+        return min(self.values)
+
+
+def measure(contest: Contest, rounds: int) -> Mapping[str, Series]:
+    """Run every variant once per round; return their samples by variant."""
+    series: dict[str, Series] = {}
+    names = list(contest.variants)
+    for turn in range(rounds):
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
+            gc.collect()
+            for key, value in _named(name, contest.variants[name]()):
+                series.setdefault(key, Series()).values.append(value)
+    return series
+
+
+def _named(variant: str, sample: Sample) -> Iterator[tuple[str, float]]:
+    if isinstance(sample, Mapping):
+        yield from ((f"{variant} {name}".strip(), value) for name, value in sample.items())
+    else:
+        yield variant, sample
