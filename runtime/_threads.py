@@ -1,9 +1,8 @@
 """Blocking task bodies, each in a worker thread of its own choice."""
 
 import logging
-import math
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import trio
 
@@ -11,8 +10,23 @@ T = TypeVar("T")
 
 log = logging.getLogger("trouper")
 
-# Not trio's limiter of 40: tasks that wait for each other in threads would exhaust it.
-_NO_LIMIT = math.inf
+
+class _Unlimited:
+    """Stands for trio's limiter of 40, which tasks that wait for each other would exhaust.
+
+    It never waits, so it knows whether a thread was started, and it hears when that thread ends,
+    also if nobody waits for it any more.
+    """
+
+    def __init__(self) -> None:
+        self.started = False
+        self.ended = trio.Event()
+
+    async def acquire_on_behalf_of(self, _borrower: object) -> None:
+        self.started = True
+
+    def release_on_behalf_of(self, _borrower: object) -> None:
+        self.ended.set()
 
 
 async def call_in_thread(fn: Callable[..., T], *args: Any, name: str, budget: float) -> T:
@@ -21,36 +35,22 @@ async def call_in_thread(fn: Callable[..., T], *args: Any, name: str, budget: fl
     If cancelled, the thread gets `budget` seconds to end (`trio.from_thread.check_cancelled()`
     tells it); then it is abandoned, and a warning names it.
     """
-    done = trio.Event()
-    scope = trio.CancelScope(shield=True)
-    results: list[T] = []
-    errors: list[Exception] = []
-
-    async def work() -> None:
-        limiter = trio.CapacityLimiter(_NO_LIMIT)
-        with scope:
-            try:
-                value = await trio.to_thread.run_sync(
-                    fn, *args, thread_name=name, abandon_on_cancel=True, limiter=limiter
-                )
-                results.append(value)
-            except Exception as error:  # carried out of the nursery bare, not in a group
-                errors.append(error)
-        done.set()
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(work)
-        try:
-            await done.wait()
-        except trio.Cancelled:
-            scope.deadline = trio.current_time() + budget
-            with trio.CancelScope(shield=True):
-                await done.wait()
-            if scope.cancelled_caught:
+    thread = _Unlimited()
+    try:
+        # Abandoned as far as trio goes: a call that trio waits for could not be left after a while.
+        return await trio.to_thread.run_sync(
+            fn,
+            *args,
+            thread_name=name,
+            abandon_on_cancel=True,
+            limiter=cast("trio.CapacityLimiter", thread),
+        )
+    except trio.Cancelled:
+        if thread.started:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + budget):
+                await thread.ended.wait()
+            if not thread.ended.is_set():
                 log.warning(
                     "thread of %s ignored its cancel for %g s and is abandoned", name, budget
                 )
-            raise
-    if errors:
-        raise errors.pop()
-    return results[0]
+        raise
