@@ -50,6 +50,11 @@ def make_node(
     explicit = given.get("name")
     name = check_name(infer_name(obj) if explicit is None else explicit)
     rest = {key: value for key, value in given.items() if key not in ("name", "depends_on", "type")}
+    if "shutdown" in given and shape.kind == "task" and shape.is_async:
+        raise TypeError(
+            f"shutdown of {name!r} has an effect only on a sync task, whose thread it waits for; "
+            "leave it out"
+        )
     types = {"output_type": given["type"]} if "type" in given else {}
     return Node(
         name=name,
@@ -66,7 +71,7 @@ def _upstreams(
     node: str, depends_on: DependsOn, name_of: Callable[[Any], str | None]
 ) -> Iterable[Upstream]:
     entries: Iterable[Any] = [depends_on] if isinstance(depends_on, str) else (depends_on or ())
-    settings: Mapping[Any, Any] = depends_on if isinstance(depends_on, Mapping) else {}
+    settings = cast("Mapping[Any, Any]", depends_on if isinstance(depends_on, Mapping) else {})
     seen: set[str] = set()
     for entry in entries:
         key = entry if isinstance(entry, str) else (name_of(entry) or infer_name(entry))

@@ -102,6 +102,17 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "fan_in": get_args(FanIn),
     "on_redelivery": get_args(OnRedelivery),
 }
+_TYPES: Mapping[str, tuple[str, tuple[type, ...]]] = {
+    "validate": ("a bool", (bool,)),
+    "copy": ("a bool", (bool,)),
+    "outputs": ("a mapping from name to type", (Mapping,)),
+    "max_items": ("an int", (int,)),
+    "hold_limit": ("an int", (int,)),
+    "shutdown": ("seconds", (int, float)),
+    "max_restarts": ("an int", (int,)),
+    "period": ("seconds", (int, float)),
+    "backoff": ("a trouper.Backoff", (Backoff,)),
+}
 _RESTART = ("restart", "max_restarts", "period", "backoff")
 _ONLY_FOR = {
     "task": set(TaskOptions.__annotations__) - set(ActorOptions.__annotations__),
@@ -113,10 +124,11 @@ def check_options(kind: Literal["task", "actor"], node: str, given: Mapping[str,
     """Return the options of a node.
 
     Raises:
-        TypeError: an option is unknown, or has no meaning for this kind of node.
-        ValueError: a value is not legal; the text lists those that are.
+        TypeError: an option is unknown, of a wrong type, or has no meaning for this kind of node.
+        ValueError: a value is not legal, or another one leaves it without effect; with the fix.
     """
     _check_names(kind, node, given)
+    _check_types(node, given)
     for option, legal in _CHOICES.items():
         if option in given and given[option] not in legal:
             raise ValueError(
@@ -132,12 +144,9 @@ def check_options(kind: Literal["task", "actor"], node: str, given: Mapping[str,
     for option in ("max_items", "hold_limit", "shutdown"):
         if option in rest and not rest[option] > 0:
             raise ValueError(f"{option} of {node!r} must be > 0, got {rest[option]!r}")
-    if "max_items" in rest and rest.get("collect") != "all":
-        raise ValueError(f"max_items of {node!r} has an effect only with collect='all'; add that")
-    if "hold_limit" in rest and rest.get("on_redelivery") != "hold":
-        raise ValueError(f"hold_limit of {node!r} has an effect only with on_redelivery='hold'")
     restart: dict[str, Any] = {"restart": "temporary" if kind == "task" else "transient"}
     restart |= {key: given[key] for key in _RESTART if key in given}
+    _check_effects(node, {**given, **restart}, given)
     return Options(policy=RestartPolicy(**restart), given=frozenset(given), **rest)
 
 
@@ -152,6 +161,36 @@ def _check_names(kind: str, node: str, given: Mapping[str, Any]) -> None:
         raise TypeError(
             f"{node!r} is a {kind}; {misplaced[0]} is an option of a {other}: leave it out"
         )
+
+
+def _check_types(node: str, given: Mapping[str, Any]) -> None:
+    for option in [each for each in _TYPES if each in given]:
+        value, (what, types) = given[option], _TYPES[option]
+        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+            raise TypeError(f"{option} of {node!r} takes {what}, got {value!r}")
+    for output in given.get("outputs", ()):
+        if not isinstance(output, str) or not output:
+            raise TypeError(f"an output of {node!r} needs a name, a str, got {output!r}")
+
+
+def _check_effects(node: str, settings: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Refuse what another option leaves without effect (known fault F17 is to accept it)."""
+    restarts = settings["restart"] != "temporary"
+    needs = {
+        "max_items": ("collect='all'", settings.get("collect") == "all"),
+        "default": ("collect='last'", settings.get("collect") != "all"),
+        "hold_limit": ("on_redelivery='hold'", settings.get("on_redelivery") == "hold"),
+        **dict.fromkeys(
+            ("max_restarts", "period", "backoff", "max_attempts"),
+            ("restart='transient' or 'permanent'", restarts),
+        ),
+    }
+    for option, (condition, holds) in needs.items():
+        if option in given and not holds:
+            raise ValueError(
+                f"{option} of {node!r} has an effect only with {condition}; add that, or leave "
+                f"{option} out"
+            )
 
 
 def _check_attempts(node: str, most: object) -> float:

@@ -9,7 +9,7 @@ import pytest
 
 from trouper.actors._actor_context import ActorContext
 from trouper.runtime._edge import Edge
-from trouper.runtime._graph import make_graph, order
+from trouper.runtime._graph import lane_settings, make_graph, order
 from trouper.runtime._graph_check import GraphError, check_graph, ensure_graph
 from trouper.runtime._node import Node, make_node
 
@@ -121,7 +121,7 @@ def test_a_cycle_without_feedback_is_named_whole_with_the_edge_to_declare() -> N
 def test_a_loop_that_merges_and_broadcasts_is_refused_even_if_an_edge_drops() -> None:
     """P19: what would live by luck is declared with feedback=True."""
     loop = actor("loop", {"merge": DROPS})
-    problem = only(actor("source"), loop, actor("merge", ["source", "loop"]))
+    problem = only(loop, actor("merge", ["source", "loop"]), actor("source"))
     assert problem.startswith("the cycle merge -> loop -> merge ")
     assert "give 'merge' depends_on={\"loop\": trouper.Edge(feedback=True)}" in problem
     merge = actor("merge", {"source": Edge(), "loop": BACK})
@@ -143,6 +143,13 @@ def test_every_edge_that_closes_a_cycle_is_named() -> None:
     inner, outer = sorted(check(*nodes), key=len)
     assert "the cycle a -> b -> a " in inner
     assert '{"c": trouper.Edge(feedback=True), "c.x": trouper.Edge(feedback=True)}' in outer
+
+
+def test_an_edge_that_is_declared_already_is_not_advised_again() -> None:
+    """P19"""
+    first = actor("a", {"b": Edge(), "b.x": BACK})
+    assert 'depends_on={"b": trouper' in only(first, actor("b", "a", outputs={"x": int}))
+    assert '"b.x"' not in only(first, actor("b", "a", outputs={"x": int}))
 
 
 def test_a_long_cycle_is_shortened_in_the_middle() -> None:
@@ -250,18 +257,26 @@ def test_actors_that_wait_for_each_other_are_refused() -> None:
     )
 
 
+def test_the_way_out_of_a_mutual_wait_names_the_last_edge_of_the_way() -> None:
+    nodes = [
+        *(actor("a"), actor("b"), actor("relay", "b")),
+        *(task("a_done", "a"), task("b_done", "b")),
+        *(actor("one", ["b_done", "a"]), actor("two", ["a_done", "relay"])),
+    ]
+    assert "give 'two' depends_on={\"relay\": trouper.Edge(" in only(*nodes)
+
+
 # -- settings ------------------------------------------------------------------------------------
 
 
 def test_what_collects_needs_a_stream() -> None:
     """F17"""
     why = "because none of its upstreams is an actor whose stream could be collected"
-    batch = task("b", "a", collect="all", max_items=3, default=None)
+    batch = task("b", "a", collect="all", max_items=3)
     assert only(task("a"), batch) == (
-        f"collect and max_items and default have no effect on 'b', {why}; leave them out"
+        f"collect and max_items have no effect on 'b', {why}; leave them out"
     )
     assert only(task("a", default=0)) == f"default has no effect on 'a', {why}; leave it out"
-    batch = task("b", "a", collect="all", max_items=3, default=None)
     assert check(actor("a"), batch) == []
 
 
@@ -305,6 +320,7 @@ def test_only_what_is_dropped_can_be_kept() -> None:
     )
     assert "overflow='fail' drops" in only(actor("a"), actor("b", {"a": keep}, overflow="fail"))
     assert check(actor("a"), actor("b", {"a": keep}, overflow="latest")) == []
+    assert len(check(actor("a"), actor("b", {"a": keep}, fan_in="latest"))) == 2
     both = {"a": keep, "b": Edge()}
     assert check(actor("a"), actor("b"), actor("c", both, fan_in="latest")) == []
 
@@ -314,6 +330,14 @@ def test_a_feedback_edge_has_no_bound_to_fail_at() -> None:
     assert "overflow='fail' has no effect on 'a' -> 'a'" in only(loop)
     assert check(actor("a", {"a": BACK}, overflow="fail")) == []
     assert check(actor("a", {"a": Edge(feedback=True, overflow="latest")}, capacity=0)) == []
+
+
+def test_a_feedback_edge_has_no_bound_unless_it_drops() -> None:
+    for overflow in ("block", "fail"):
+        assert lane_settings(actor("a", overflow=overflow), BACK) == (math.inf, "block")
+    assert lane_settings(actor("a", overflow="drop_oldest"), BACK) == (64, "drop_oldest")
+    assert lane_settings(actor("a", capacity=3), Edge()) == (3, "block")
+    assert lane_settings(actor("a"), Edge(capacity=5, overflow="fail")) == (5, "fail")
 
 
 def test_capacity_and_overflow_of_node_and_edge_must_fit_together() -> None:
@@ -421,6 +445,8 @@ def test_each_upstream_is_checked_against_its_key() -> None:
 def test_batch_values_beside_streams_are_no_messages() -> None:
     nodes = task("t", obj=gives_str), actor("a", obj=ints)
     assert check(*nodes, actor("c", ["t", "a"], takes(Mapping[str, int], flow))) == []
+    batch = task("c", ["t", "a"], takes(Mapping[str, int]))
+    assert only(*nodes, batch).startswith("'t' gives str, which is never int")
     alone = actor("c", "t", takes(int, flow))
     assert only(*nodes[:1], alone).startswith("'t' gives str, which is never int")
     keyed = actor("b", ["t", "a"], takes(Keyed, flow))
@@ -451,6 +477,14 @@ def test_parameters_that_can_not_be_filled_are_a_problem() -> None:
     problem = only(task("a"), task("b", "a", two))
     assert problem.startswith("'b' can't be called: two(x: int, y: int) can't be filled from its")
     assert check(task("x"), task("y"), task("b", ["x", "y"], two)) == []
+
+
+def test_the_type_of_variable_parameters_is_that_of_each_value() -> None:
+    async def total(**values: int) -> None: ...
+
+    assert check(task("a", obj=gives_int), task("b"), task("c", ["a", "b"], total)) == []
+    problem = only(task("a", obj=gives_str), task("b"), task("c", ["a", "b"], total))
+    assert problem.startswith("'a' gives str, which is never int, that 'c' takes")
 
 
 def test_an_actor_with_streams_takes_the_context_alone_or_nothing() -> None:
