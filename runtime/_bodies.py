@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
+from types import MappingProxyType
 from typing import Any
 
 from ..actors._child import Behaviour
@@ -103,6 +104,18 @@ def transform_of(node: Node) -> Callable[[Any, str], Any] | None:
                 payload = check(payload, source)
             except TypeError as problem:
                 raise InvalidMessage(str(problem)) from problem
-        return copy.deepcopy(payload) if copies else payload
+        return _copied(payload, source) if copies else payload
 
     return transform
+
+
+def _copied(payload: Any, source: str) -> Any:
+    try:
+        if isinstance(payload, MappingProxyType):  # of a join; it can't be copied as it is
+            return MappingProxyType({key: copy.deepcopy(part) for key, part in payload.items()})
+        return copy.deepcopy(payload)
+    except Exception as problem:
+        raise InvalidMessage(
+            f"a {type(payload).__name__} of {source!r} can't be copied ({problem!r}); leave out "
+            "copy=True, or give its class a __deepcopy__"
+        ) from problem
