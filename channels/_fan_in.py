@@ -3,7 +3,7 @@
 `merge`, each message as it comes, needs nothing of this: the inbox takes turns.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
@@ -21,7 +21,7 @@ class Join(Protocol):
     """Keys of `custom_context` on which joined messages disagreed, so far."""
     taken: Sequence[str]
     """Sources whose messages went into the last one made: the ledger counts those."""
-    fresh: Collection[str]
+    fresh: set[str]
     """Sources of which one message is taken from its lane, but not made into anything yet."""
 
     def has_message(self, lanes: Sequence[Lane]) -> bool: ...

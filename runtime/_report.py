@@ -138,7 +138,7 @@ def report_edge(lane: Lane, in_hand: int, settled: Mapping[tuple[str, str], int]
     given_up = {reason: n for (source, reason), n in settled.items() if source == lane.source}
     expired = given_up.pop("expired", 0)
     dead = sum(given_up.values())
-    queued = len(lane.buffer)
+    queued = lane.queued
     dropped = sum(lane.dropped.values())
     return EdgeReport(
         source=lane.source,
@@ -167,14 +167,15 @@ def report_node(child: Child, kind: str, before: tuple[float, int, int], now: fl
     starved = blocked = 0.0
     if isinstance(child, ActorChild):
         box = child.mailbox
-        depth = sum(len(lane.buffer) for lane in box.lanes)
+        depth = sum(lane.queued for lane in box.lanes)
         received = sum(lane.sent - sum(lane.dropped.values()) for lane in box.lanes) - depth
         sent = sum(lane.sent for outlet in child.all_outlets() for lane in outlet.lanes)
         blocked = sum(lane.blocked.waited for out in child.all_outlets() for lane in out.lanes)
         starved = box.bay.waited
         redelivered, repeated = box.redelivered, box.repeated
         dead = sum(box.settled.values())
-    span = max(now - before[0], 1e-9)
+    span = now - before[0]
+    per_s = 1 / span if span > 0 else 0.0
     return NodeReport(
         name=child.name,
         kind=kind,
@@ -187,8 +188,9 @@ def report_node(child: Child, kind: str, before: tuple[float, int, int], now: fl
         received=received,
         sent=sent,
         depth=depth,
-        received_per_s=(received - before[1]) / span,
-        sent_per_s=(sent - before[2]) / span,
+        received_per_s=(received - before[1]) * per_s,
+        # A stream that was read from outside takes its count along when it is closed.
+        sent_per_s=max(0, sent - before[2]) * per_s,
         starved=starved,
         blocked=blocked,
         failures=tuple(child.failures),
