@@ -1,52 +1,26 @@
 """Actors, channels and the runtime that joins them."""
 
-from .actors._actor_context import ActorContext as ActorContext
-from .actors._base import Actor as Actor
-from .actors._base import Task as Task
-from .actors._current import ctx as ctx
-from .actors._dead_letters import DeadLetter as DeadLetter
-from .actors._failure import FailureSummary as FailureSummary
-from .actors._profile_config import ProfileConfig as ProfileConfig
-from .actors._protocols import Runnable as Runnable
-from .actors._protocols import Streamable as Streamable
-from .actors._restart import Backoff as Backoff
-from .actors._restart import RestartPolicy as RestartPolicy
-from .actors._run_context import ActionID as ActionID
-from .actors._run_context import RunContext as RunContext
-from .actors._stopping import Stopping as Stopping
-from .actors._task_context import TaskContext as TaskContext
-from .channels._channel_errors import BrokenResourceError as BrokenResourceError
-from .channels._channel_errors import ClosedResourceError as ClosedResourceError
-from .channels._channel_errors import EndOfChannel as EndOfChannel
-from .channels._channel_errors import WouldBlock as WouldBlock
-from .channels._channel_errors import placed_before as placed_before
-from .channels._channel_state import ChannelStatistics as ChannelStatistics
-from .channels._envelope import Envelope as Envelope
-from .channels._envelope import MessageContext as MessageContext
-from .channels._inbox import EndOfInput as EndOfInput
-from .channels._meter import Meter as Meter
-from .channels._meter import OperationMeter as OperationMeter
-from .channels._meter import SliceMeter as SliceMeter
-from .channels._open_channel import open_channel as open_channel
-from .channels._outlet import EndOfOutput as EndOfOutput
-from .channels._overflow import BufferOverflow as BufferOverflow
-from .channels._overflow import OverflowPolicy as OverflowPolicy
-from .channels._receive_channel import ReceiveChannel as ReceiveChannel
-from .channels._send_channel import SendChannel as SendChannel
-from .runtime._blocking import run as run
-from .runtime._edge import Edge as Edge
-from .runtime._execution import EmptyStream as EmptyStream
-from .runtime._execution import TooManyItems as TooManyItems
-from .runtime._graph_check import GraphError as GraphError
-from .runtime._report import EdgeReport as EdgeReport
-from .runtime._report import NodeReport as NodeReport
-from .runtime._report import RunCancelled as RunCancelled
-from .runtime._report import StatusReport as StatusReport
-from .runtime._report import WorkflowResult as WorkflowResult
-from .runtime._run import NodeEnded as NodeEnded
-from .runtime._run import Run as Run
-from .runtime._settings import Harness as Harness
-from .runtime._stream import Stream as Stream
-from .runtime._workflow import Workflow as Workflow
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from .runtime._face import *  # noqa: F403  # the list of names stands there
+else:
+    # `trouper --help` must not wait for trio and all the rest (PEP 562).
+
+    def _load():
+        from .runtime import _face
+
+        public = {key: value for key, value in vars(_face).items() if not key.startswith("_")}
+        globals().update(public)
+        return globals()
+
+    def __getattr__(name):
+        is_special = name.startswith("__") and name != "__all__"
+        if is_special or name not in _load():
+            raise AttributeError(f"module 'trouper' has no attribute {name!r}")
+        return globals()[name]
+
+    def __dir__():
+        return sorted(_load())
