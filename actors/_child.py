@@ -62,6 +62,8 @@ class Child:
     """How many times it was started."""
     failed: int = 0
     """How many incarnations failed."""
+    attempt: int = 0
+    """Attempt of the message that the last failure had in hand; 0 if there was none."""
     failures: deque[FailureSummary] = field(factory=lambda: deque(maxlen=KEPT_FAILURES))
     counted: deque[float] = field(factory=deque)
     """When the failures happened that count for the restart intensity, seconds on trio's clock."""
@@ -213,6 +215,7 @@ class ActorChild(Child):
         _, rest = split_cancelled(error)
         if isinstance(rest, Exception):
             now = trio.current_time()
+            self.attempt = 0 if box.leased is None else box.leased.attempt
             if box.reject(self.note_failure(rest, now)):
                 self.count_failure(now)
             return "failed"

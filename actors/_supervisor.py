@@ -12,6 +12,7 @@ from ._cancelled import split_cancelled
 from ._child import Child
 from ._lifecycle import Event, State
 from ._restart import Decision, Done, GiveUp, Restart, decide_exit, decide_failure
+from ._restart_log import RestartLog
 
 
 class Overseer(Protocol):
@@ -35,6 +36,7 @@ class Supervisor:
         self._nursery = nursery
         self._overseer = overseer
         self._rng = rng or random.Random()
+        self._log = RestartLog()
         # Every incarnation starts from the context variables of the run, not of its predecessor.
         self._clean = contextvars.copy_context()
 
@@ -88,6 +90,8 @@ class Supervisor:
             case Restart(delay):
                 if child.state is not State.RESTARTING:
                     child.move(Event.RESTART)
+                if error is not None:
+                    self._log.say(child, error, delay, trio.current_time())
                 if delay > 0:
                     self._clean.run(self._spawn, self._restart_later, child, delay)
                 else:
