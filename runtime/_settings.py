@@ -23,6 +23,9 @@ class Harness:
     """Of the jitter; None: another one each time."""
     probe: Probe | None = None
     """Called at fault points."""
+    watchdog: float | None = 1.0
+    """Seconds that a task may block the event loop before a warning names the line; None: never.
+    On a mock clock there is no warning."""
 
 
 @frozen(kw_only=True)
@@ -70,3 +73,6 @@ def resolve_config(
         else ProfileConfig(profile_config)
     )
     return ProfileConfig({**base.to_dict(), **config}, name=base.name) if config else base
+
+
+Harness.__module__ = "trouper"

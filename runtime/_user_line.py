@@ -1,0 +1,64 @@
+"""Where a thread is right now, said by the line of the user's own code."""
+
+import functools
+import os
+import sys
+import sysconfig
+from collections.abc import Iterator
+from types import FrameType
+
+from ..actors._child import Child
+
+_MACHINERY = ("trouper", "trio", "outcome", "sniffio")
+"""Packages whose lines tell the user nothing."""
+
+
+def user_line(frame: FrameType) -> str:
+    """Return `file:line in function`, of the innermost frame that is the user's.
+
+    If the user's code called into a library, that place is added: `(in ssl.py:1263 in read)`.
+    """
+    frames = [each for each in _outwards(frame) if not _is_machinery(each)]
+    if not frames:
+        return _place(frame)
+    own = next((each for each in frames if not _is_library(each)), frames[0])
+    return _place(own) if own is frames[0] else f"{_place(own)} (in {_place(frames[0])})"
+
+
+def node_name(frame: FrameType) -> str | None:
+    """Return the node whose incarnation runs in these frames; None for a task of nobody's."""
+    for each in _outwards(frame):
+        if each.f_code.co_name == "incarnate":
+            child: object = each.f_locals.get("self")
+            if isinstance(child, Child):
+                return child.name
+    return None
+
+
+def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _is_machinery(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__")).partition(".")[0] in _MACHINERY
+
+
+def _is_library(frame: FrameType) -> bool:
+    # `<frozen importlib._bootstrap>` and its kind have no file.
+    return frame.f_code.co_filename.startswith(("<", *_library_folders()))
+
+
+@functools.cache
+def _library_folders() -> tuple[str, ...]:
+    paths = sysconfig.get_paths()
+    folders = {paths["stdlib"], paths["purelib"], paths["platlib"]}
+    # Debian keeps packages beside the standard library, in a folder of another name.
+    folders.add(os.path.join(sys.base_prefix, "lib"))
+    return tuple(folder + os.sep for folder in folders)
+
+
+def _place(frame: FrameType) -> str:
+    code = frame.f_code
+    return f"{code.co_filename}:{frame.f_lineno} in {code.co_qualname}"
