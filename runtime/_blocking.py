@@ -3,12 +3,7 @@
 First Ctrl-C: drain within a budget. Second: cancel. Third: exit 130 at once.
 """
 
-import os
-import signal
-import sys
-import threading
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import sniffio
@@ -17,11 +12,11 @@ import trio
 from ..actors._profile_config import ProfileConfig
 from ..actors._run_context import RunContext
 from ._execution import Execution
+from ._interrupts import catch_interrupts, obey_interrupts
+from ._leaf import only_leaf
 from ._report import WorkflowResult
 from ._run import DRAIN_BUDGET, Run
 from ._workflow import Workflow
-
-EXIT_INTERRUPTED = 130
 
 
 def run(
@@ -60,10 +55,30 @@ def run(
         state=state,
     )
 
+    return run_to_end(execution, duration=duration, drain_budget=drain_budget, on_start=on_start)
+
+
+def run_to_end(
+    execution: Execution,
+    *,
+    duration: float | None,
+    drain_budget: float,
+    on_start: Callable[[Run], Any] | None,
+    last_words: bytes = b"",
+) -> WorkflowResult:
+    """Run what was prepared; arguments as of `run`.
+
+    Args:
+        last_words: as of `catch_interrupts`.
+
+    Raises:
+        BaseException: what passes through every supervisor, as `sys.exit()` in a body; bare.
+    """
+
     async def main() -> WorkflowResult:
-        with _interrupts() as interrupted:
+        with catch_interrupts(last_words) as interrupts:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(_watch_interrupts, execution, interrupted, drain_budget)
+                nursery.start_soon(obey_interrupts, execution, interrupts, drain_budget)
                 if duration is not None:
                     nursery.start_soon(_drain_after, execution, duration, drain_budget)
                 if on_start is not None:
@@ -72,7 +87,12 @@ def run(
                 nursery.cancel_scope.cancel()
         return execution.result()
 
-    return trio.run(main)
+    try:
+        return trio.run(main)
+    except BaseExceptionGroup as group:
+        error = only_leaf(group)
+    # Outside of the clause above: it would get the group as its context.
+    raise error
 
 
 def _refuse_inside_a_loop(workflow: Workflow) -> None:
@@ -89,6 +109,7 @@ def _refuse_inside_a_loop(workflow: Workflow) -> None:
 async def _drain_after(execution: Execution, duration: float, budget: float) -> None:
     with trio.move_on_after(duration):
         await execution.finished.wait()
+        return
     await execution.drain(budget)
 
 
@@ -96,46 +117,6 @@ async def _beside(on_start: Callable[[Run], Any], handle: Run) -> None:
     beside = on_start(handle)
     if beside is not None:
         await beside
-
-
-@contextmanager
-def _interrupts() -> Generator[trio.MemoryReceiveChannel[int], None, None]:
-    """Turn SIGINT and SIGTERM into messages; only the main thread gets signals."""
-    send, receive = trio.open_memory_channel[int](8)
-    if threading.current_thread() is not threading.main_thread():
-        yield receive
-        return
-    token = trio.lowlevel.current_trio_token()
-    count = 0
-
-    def handle(number: int, _frame: object) -> None:
-        nonlocal count
-        count += 1
-        if count >= 3:
-            sys.stderr.write("\ninterrupted three times: leaving at once\n")
-            sys.stderr.flush()
-            os._exit(EXIT_INTERRUPTED)
-        token.run_sync_soon(send.send_nowait, count)
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield receive
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-async def _watch_interrupts(
-    execution: Execution, interrupted: trio.MemoryReceiveChannel[int], budget: float
-) -> None:
-    async with trio.open_nursery() as nursery:
-        async for count in interrupted:
-            execution.interrupted = True
-            if count == 1:
-                sys.stderr.write("\ndraining; once more to cancel\n")
-                nursery.start_soon(execution.drain, budget)
-            else:
-                execution.cancel("interrupted twice")
 
 
 run.__module__ = "trouper"
