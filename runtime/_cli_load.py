@@ -1,0 +1,137 @@
+"""From `FILE[:OBJECT]` to a workflow: the file is run like a script, but not as `__main__`."""
+
+import importlib.machinery
+import importlib.util
+import sys
+from contextlib import suppress
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
+
+from ._cli_problem import Problem, user_traceback
+from ._cli_text import plain
+from ._names import suggest
+from ._workflow import Workflow
+
+
+def load_workflow(target: str) -> Workflow:
+    """Return the workflow that `FILE[:OBJECT]` names.
+
+    Raises:
+        Problem: there is no such file or workflow, or the file can't be run.
+    """
+    path, wanted = split_target(target)
+    module = run_file(path)
+    found = {name: obj for name, obj in vars(module).items() if isinstance(obj, Workflow)}
+    if wanted is not None:
+        return _named(path, module, wanted, found)
+    if len({id(workflow) for workflow in found.values()}) == 1:
+        return next(iter(found.values()))
+    if found:
+        choices = ", ".join(f"{plain(path)}:{name}" for name in found)
+        raise Problem(f"{plain(path)} holds {len(found)} workflows; choose one of: {choices}")
+    raise Problem(
+        f"{plain(path)} holds no workflow; at its top level write e.g. "
+        'wf = trouper.Workflow("my-graph")'
+    )
+
+
+def _named(path: Path, module: ModuleType, wanted: str, found: dict[str, Workflow]) -> Workflow:
+    if wanted in found:
+        return found[wanted]
+    if not hasattr(module, wanted):
+        hint = suggest(wanted, found) if found else " it holds no workflow at all"
+        raise Problem(f"{plain(path)} has no {wanted!r};{hint}")
+    obj: Any = getattr(module, wanted)
+    if obj is Workflow:
+        fix = f'make one at the top level: wf = {wanted}("my-graph")'
+    elif callable(obj):
+        fix = f"if it makes one, write wf = {wanted}() at the top level and name that"
+    else:
+        fix = f"it holds {', '.join(found)}" if found else "it holds no workflow at all"
+    raise Problem(
+        f"{plain(path)}:{wanted} is of type {type(obj).__name__}, not trouper.Workflow; {fix}"
+    )
+
+
+def split_target(target: str) -> tuple[Path, str | None]:
+    """Return file and object; a colon may stand in a file's own name.
+
+    Raises:
+        Problem: there is no such file, or no object behind the colon.
+    """
+    if Path(target).is_file():
+        return Path(target), None
+    file, colon, wanted = target.rpartition(":")
+    path = Path(file if colon and not set(wanted) & set("/\\") else target)
+    if path.is_dir():
+        raise Problem(f"{plain(path)} is a folder; name the Python file in it")
+    if not path.is_file():
+        raise Problem(f"there is no file {plain(path)}{_alike(path)}; name a Python file")
+    if not wanted.isidentifier():
+        raise Problem(
+            f"{plain(target)}: behind the colon stands the name of a workflow, as in "
+            f"{plain(path)}:wf; leave the colon out if the file holds just one"
+        )
+    return path, wanted
+
+
+def _alike(path: Path) -> str:
+    with suppress(OSError):
+        names = [each.name for each in path.parent.glob("*.py")]
+        guess = suggest(path.name, names)
+        if "did you mean" in guess:
+            return f";{plain(guess).rstrip('?')}"
+    return ""
+
+
+def run_file(path: Path) -> ModuleType:
+    """Run a Python file as a module of its own name, its folder first on `sys.path`.
+
+    Raises:
+        Problem: it can't be read, is no Python, or raises.
+    """
+    file = str(path.absolute())
+    code = _compiled(path, file)
+    name = _module_name(path)
+    loader = importlib.machinery.SourceFileLoader(name, file)
+    spec = importlib.util.spec_from_file_location(name, file, loader=loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.absolute().parent))
+    sys.argv[:] = [str(path)]
+    sys.modules[name] = module
+    try:
+        exec(code, vars(module))  # what running a file means
+    except Exception as error:
+        raise Problem(
+            f"{plain(path)} raised while it was loaded; correct this:\n{user_traceback(error)}"
+        ) from None
+    except SystemExit:
+        raise Problem(
+            f"{plain(path)} called sys.exit() while it was loaded; put what a script does under\n"
+            '  if __name__ == "__main__":'
+        ) from None
+    return module
+
+
+def _compiled(path: Path, file: str) -> CodeType:
+    try:
+        return compile(path.read_bytes(), file, "exec", dont_inherit=True)
+    except OSError as problem:
+        raise Problem(f"{plain(path)} can't be read: {problem.strerror}; check it") from None
+    except SyntaxError as problem:
+        at = f", line {problem.lineno}" if problem.lineno else ""
+        line = f"\n    {plain(problem.text.strip())}" if problem.text else ""
+        raise Problem(
+            f"{plain(path)}{at} is no Python: {plain(problem.msg)}; correct it, or name another "
+            f"file{line}"
+        ) from None
+    except ValueError as problem:  # a NUL byte, on Python 3.11
+        raise Problem(f"{plain(path)} is no Python: {plain(problem)}; name another file") from None
+
+
+def _module_name(path: Path) -> str:
+    name = path.stem
+    taken = name in sys.modules or name in sys.stdlib_module_names
+    return f"trouper_program_{name}" if taken or not name.isidentifier() else name

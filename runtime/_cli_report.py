@@ -1,0 +1,128 @@
+"""The closing report of `trouper run`, for a person."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..actors._dead_letters import DeadLetter
+from ..actors._failure import summarize
+from ._cli_plain import restarts_of
+from ._cli_text import columns, count, plain, plain_lines, shown
+from ._report import EdgeReport, NodeReport, WorkflowResult
+
+_LETTERS = 5
+"""Dead letters that are shown, the last ones."""
+_ERROR_LINES = 12
+_OURS = f"{Path(__file__).parents[1]}{os.sep}"
+"""Where frames are that tell the user nothing."""
+
+
+def closing_report(result: WorkflowResult) -> Iterator[str]:
+    """Yield the lines of the report, each harmless for a terminal."""
+    yield ""
+    yield _headline(result)
+    if result.reason:
+        yield from (f"  {line}" for line in plain_lines(result.reason))
+    if result.cut_short:
+        yield f"  cut short when the drain's time was up: {', '.join(map(plain, result.cut_short))}"
+    yield ""
+    yield from _nodes(result)
+    if result.edges:
+        yield ""
+        yield from _edges(result.edges)
+    if result.dead_letters:
+        yield ""
+        yield from _letters(result.dead_letters)
+    if result.error is not None:
+        yield ""
+        yield f"what failed {plain(result.failed_node)}"
+        yield from _error(result.error)
+
+
+def _error(error: Exception) -> Iterator[str]:
+    lines = [
+        line
+        for line in summarize(error).text().split("\n")
+        if not line.strip().startswith(f"at {_OURS}")
+    ]
+    yield from (f"  {plain(line)}" for line in lines[:_ERROR_LINES])
+    if len(lines) > _ERROR_LINES:
+        yield f"  and {len(lines) - _ERROR_LINES} more lines"
+
+
+def _headline(result: WorkflowResult) -> str:
+    interrupted = ", interrupted" if result.interrupted else ""
+    return (
+        f"run {plain(result.run_name)} of {plain(result.workflow)}: "
+        f"{result.status}{interrupted} after {result.seconds:.1f} s"
+    )
+
+
+def _nodes(result: WorkflowResult) -> Iterator[str]:
+    head = ("node", "kind", "state", "received", "sent", "restarts", "redelivered", "dead letters")
+    yield from columns([head, *map(_node, result.nodes.values())])
+    for node in result.nodes.values():
+        if node.failures:
+            last = node.failures[-1]
+            times = count(node.failed, "failure")
+            yield f"  {plain(node.name)}, {times}, the last: {plain(last)}{_at(last.where)}"
+
+
+def _node(node: NodeReport) -> tuple[str, ...]:
+    numbers = (
+        node.received,
+        node.sent,
+        restarts_of(node),
+        node.redelivered,
+        node.dead_lettered,
+    )
+    return plain(node.name), node.kind, node.state, *(f"{each:,}" for each in numbers)
+
+
+def _edges(edges: tuple[EdgeReport, ...]) -> Iterator[str]:
+    head = ("edge", "sent", "=", "acked", "dead", "expired", "dropped", "queued", "in hand", "")
+    yield from columns([head, *map(_edge, edges)])
+    still_open = sum(not edge.is_closed for edge in edges)
+    yield f"  the ledger is {_closed(still_open, len(edges))}"
+
+
+def _closed(still_open: int, edges: int) -> str:
+    if still_open:
+        return f"open on {still_open:,} of {count(edges, 'edge')}"
+    return "closed on the edge" if edges == 1 else f"closed on all {edges:,} edges"
+
+
+def _edge(edge: EdgeReport) -> tuple[str, ...]:
+    numbers = (
+        edge.acknowledged,
+        edge.dead_lettered,
+        edge.expired,
+        sum(edge.dropped.values()),
+        edge.queued,
+        edge.leased,
+    )
+    return (
+        plain(f"{edge.source} -> {edge.target}"),
+        f"{edge.sent:,}",
+        "=",
+        *(f"{each:,}" for each in numbers),
+        "closed" if edge.is_closed else "OPEN",
+    )
+
+
+def _letters(letters: tuple[DeadLetter, ...]) -> Iterator[str]:
+    older = len(letters) - _LETTERS
+    yield f"{count(len(letters), 'dead letter')}{', the last five' if older > 0 else ''}"
+    for letter in letters[-_LETTERS:]:
+        envelope = letter.envelope
+        yield (
+            f"  {plain(letter.node)}: {plain(envelope.id)}, attempt {envelope.attempt}, "
+            f"{plain(letter.reason)}: {shown(envelope.payload)}"
+        )
+        if letter.failures:
+            last = letter.failures[-1]
+            yield f"    {plain(last)}{_at(last.where)}"
+
+
+def _at(where: str) -> str:
+    return f", at {plain(where)}" if where else ""

@@ -1,0 +1,177 @@
+"""`trouper run`: load, configure, run with a view, report, and say by the exit code how it went."""
+
+import math
+import os
+import sys
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from types import TracebackType
+from typing import Any, Final, Protocol
+
+from attrs import frozen
+
+from ..actors._profile_config import ProfileConfig
+from ._blocking import run_to_end
+from ._cli_check import ensure_valid
+from ._cli_json import json_report
+from ._cli_load import load_workflow
+from ._cli_logging import log_lines
+from ._cli_plain import PlainView
+from ._cli_problem import Problem
+from ._cli_report import closing_report
+from ._cli_text import plain
+from ._config import build_config
+from ._config_file import load_config
+from ._execution import Execution
+from ._interrupts import EXIT_INTERRUPTED
+from ._report import WorkflowResult
+from ._run import DRAIN_BUDGET, Run
+
+EXIT_OK: Final = 0
+EXIT_FAILED: Final = 1
+
+
+@frozen(kw_only=True)
+class RunOptions:
+    """What stands on the command line of `trouper run`."""
+
+    target: str
+    duration: str | None = None
+    config: str | None = None
+    profile: str | None = None
+    overrides: Sequence[str] = ()
+    as_json: bool = False
+    is_plain: bool = False
+
+
+class View(Protocol):
+    """How a run is shown while it goes on; entered before it begins, left when it has ended."""
+
+    last_words: bytes
+
+    def __enter__(self) -> Any: ...
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+    def say(self, line: str) -> None:
+        """Print one harmless line."""
+        ...
+
+    async def watch(self, run: Run) -> None:
+        """Show the run until cancelled."""
+        ...
+
+
+def run_command(options: RunOptions) -> int:
+    """Run a workflow and return the exit code.
+
+    Raises:
+        Problem: nothing could be run.
+    """
+    duration = _seconds(options.duration)
+    config = _config(options)
+    if not options.as_json:
+        return exit_code(_run(options, config, duration))
+    with _stdout_kept_clean():
+        result = _run(options, config, duration)
+    code = exit_code(result)
+    print(json_report(result, code), flush=True)
+    return code
+
+
+def exit_code(result: WorkflowResult) -> int:
+    """Return 0 for a run that completed, 1 for one that did not, 130 for an interrupted one."""
+    if result.interrupted:
+        return EXIT_INTERRUPTED
+    return EXIT_OK if result.ok else EXIT_FAILED
+
+
+def _seconds(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise Problem(f"--for takes seconds, more than 0, got {plain(text)!r}; write --for 15")
+    return seconds
+
+
+def _config(options: RunOptions) -> ProfileConfig:
+    try:
+        base = None if options.config is None else load_config(options.config)
+    except OSError as error:
+        raise Problem(
+            f"--config {plain(options.config)} can't be read: {error.strerror}; check the path"
+        ) from None
+    except ValueError as error:
+        raise Problem(f"--config {plain(error)}; correct the file") from None
+    try:
+        return build_config(base, options.profile, options.overrides)
+    except (ValueError, TypeError) as error:
+        raise Problem(plain(error)) from None
+
+
+@contextmanager
+def _stdout_kept_clean() -> Generator[None, None, None]:
+    """Send to stderr what the workflow prints, the programs that it starts included."""
+    stdout = sys.stdout
+    stdout.flush()
+    kept = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def _run(options: RunOptions, config: ProfileConfig, duration: float | None) -> WorkflowResult:
+    workflow = load_workflow(options.target)
+    ensure_valid(options.target, workflow)
+    execution = workflow.prepare(profile_config=config)
+    view = _view(options)
+    with log_lines(view.say):
+        with view:
+            result = _run_to_end(execution, duration, view)
+        if not options.as_json:
+            for line in closing_report(result):
+                view.say(line)
+    return result
+
+
+def _view(options: RunOptions) -> View:
+    if not options.as_json and not options.is_plain and sys.stdout.isatty():
+        from rich import get_console  # here, for it takes as long to load as many a run
+
+        from ._cli_live import LiveView
+
+        console = get_console()
+        if not console.is_dumb_terminal:
+            return LiveView(console)
+    return PlainView(sys.stdout)
+
+
+def _run_to_end(execution: Execution, duration: float | None, view: View) -> WorkflowResult:
+    try:
+        return run_to_end(
+            execution,
+            duration=duration,
+            drain_budget=DRAIN_BUDGET,
+            on_start=view.watch,
+            last_words=view.last_words,
+        )
+    except (SystemExit, KeyboardInterrupt, BaseExceptionGroup) as error:
+        # A body may call sys.exit(). How far the run came is reported all the same.
+        if not execution.finished.is_set():
+            raise
+        execution.interrupted = execution.interrupted or isinstance(error, KeyboardInterrupt)
+        return execution.result()

@@ -1,0 +1,211 @@
+"""The command line: `trouper run`, `trouper check`, `trouper graph`.
+
+What a command needs is loaded when it is called, so that `--help` and usage errors come at once.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+from cyclopts import App, CycloptsError, Parameter
+
+from ._cli_problem import Problem, user_traceback
+from ._cli_text import plain
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+_HELP = """\
+Run, check and draw graphs of actors.
+
+A graph is a trouper.Workflow at the top level of a Python file:
+
+  import trouper
+
+  wf = trouper.Workflow("hello")
+
+  @wf.actor
+  async def count(ctx):
+      async for n in ctx.every(1):
+          yield n
+
+  @wf.actor(depends_on="count")
+  async def show(ctx):
+      async for n in ctx:
+          print("hello", n)
+
+Save it as hello.py, then:
+
+  trouper check hello.py            is it sound? nothing runs
+  trouper graph hello.py            a Mermaid flowchart
+  trouper run hello.py              run it; Ctrl-C ends it in good order
+  trouper run hello.py --for 10     run it for ten seconds
+
+Exit codes: 0 all went well; 1 the run failed or was cut short; 2 nothing
+could be run (command line, file, configuration or graph: the message says
+what to correct); 130 interrupted."""
+
+_RUN_HELP = """\
+Run a workflow until it ends, and report what became of every message.
+
+On a terminal there is a live picture; elsewhere a line for what happens, and
+a status line every 5 s. The report at the end shows restarts, messages
+delivered again and dead letters of each node, and the ledger of each edge:
+sent = acked + dead + expired + dropped + queued + in hand.
+
+Ctrl-C (or SIGTERM) drains: sources end, and what was accepted is handled,
+10 s at most. A second one cancels, a third leaves at once.
+
+Tasks read the configuration as ctx.config. Later wins: the file's plain
+keys, the profile's keys, then each override in turn.
+
+  trouper run monitor.py
+  trouper run monitor.py --for 15 --override chaos=true
+  trouper run pipelines.py:nightly --config prod.yaml --profile small
+  trouper run etl.py --override db.host=db1 --override 'tags=[a, b]'
+  trouper run etl.py --json > report.json"""
+
+_CHECK_HELP = """\
+Check a graph without running it; every problem on a line, with its fix.
+
+Also says of each node what a restart meets: an instance serves all
+incarnations and keeps its state, a class or factory gives a fresh object.
+
+  trouper check pipelines.py:nightly"""
+
+_GRAPH_HELP = """\
+Print the graph as a Mermaid flowchart.
+
+  trouper graph monitor.py > monitor.mmd"""
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return f"trouper {version('trouper')}"
+
+
+app = App(
+    name="trouper",
+    help=_HELP,
+    help_format="plaintext",
+    version=_version,
+    default_parameter=Parameter(negative=(), show_default=False),
+)
+
+_File = Annotated[
+    str,
+    Parameter(
+        name="FILE[:OBJECT]",
+        help="A Python file, and the name of the workflow in it; may be left out if there is one.",
+    ),
+]
+
+
+@app.command(help=_RUN_HELP)
+def run(
+    target: _File,
+    /,
+    *,
+    seconds: Annotated[
+        str | None,
+        Parameter(name="--for", help="Seconds; then the run is drained. Else until it ends."),
+    ] = None,
+    config: Annotated[
+        str | None, Parameter(help="A YAML, JSON or TOML file with the configuration.")
+    ] = None,
+    profile: Annotated[
+        str | None, Parameter(help="Name of a mapping under `profiles` in that file.")
+    ] = None,
+    override: Annotated[
+        list[str] | None,
+        Parameter(help="KEY=VALUE, e.g. lr=0.1 or db.host=db1; may be given several times."),
+    ] = None,
+    json: Annotated[
+        bool, Parameter(help="Print the report as JSON; nothing else goes to stdout.")
+    ] = False,
+    plain: Annotated[
+        bool, Parameter(help="Lines instead of the live picture, on a terminal too.")
+    ] = False,
+) -> int:
+    from ._cli_run import RunOptions, run_command
+
+    return run_command(
+        RunOptions(
+            target=target,
+            duration=seconds,
+            config=config,
+            profile=profile,
+            overrides=override or (),
+            as_json=json,
+            is_plain=plain,
+        )
+    )
+
+
+@app.command(help=_CHECK_HELP)
+def check(target: _File, /) -> int:
+    from ._cli_check import check
+
+    for line in check(target):
+        print(line)
+    return EXIT_OK
+
+
+@app.command(help=_GRAPH_HELP)
+def graph(target: _File, /) -> int:
+    from ._cli_check import graph
+
+    for line in graph(target):
+        print(line)
+    return EXIT_OK
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit code; never raises for what the user can put right.
+
+    Args:
+        argv: the words after the program's name; None takes them from `sys.argv`.
+    """
+    tokens = sys.argv[1:] if argv is None else list(argv)
+    try:
+        code = _call(tokens)
+        sys.stdout.flush()
+    except Problem as problem:
+        code = _complain(str(problem), EXIT_USAGE)
+    except KeyboardInterrupt:
+        code = _complain("interrupted", EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read our output has gone, as `head` does. Python would complain at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = EXIT_FAILED
+    except Exception as error:
+        fault = f"this is a fault in trouper, please report it:\n{user_traceback(error)}"
+        code = _complain(fault, EXIT_FAILED)
+    return code
+
+
+def _call(tokens: Sequence[str]) -> int:
+    try:
+        command, bound, _ = app.parse_args(tokens, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        words = plain(str(error).strip(), 2_000)
+        raise Problem(f"{words}\nsee: trouper{_of(tokens)} --help") from None
+    code: object = command(*bound.args, **bound.kwargs)
+    return code if isinstance(code, int) else EXIT_OK
+
+
+def _of(tokens: Sequence[str]) -> str:
+    return f" {tokens[0]}" if tokens and tokens[0] in ("run", "check", "graph") else ""
+
+
+def _complain(text: str, code: int) -> int:
+    sys.stderr.write(f"trouper: {text}\n")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
