@@ -63,10 +63,12 @@ def test_the_overflow_of_the_node_stands_on_its_edges() -> None:
     assert "n0 --> n2" in text
 
 
-def test_a_closed_loop_has_neither_end() -> None:
-    """P19: with its feedback edge left out, it has both."""
-    loop = node("a", depends_on="b"), node("b", depends_on="a")
-    assert "classDef" not in drawn(*loop)
+def test_a_loop_has_the_ends_that_its_feedback_edge_gives_it() -> None:
+    """P19: declared with a feedback edge, it has both."""
+    assert "classDef" not in drawn(node("a", depends_on="b"), node("b", depends_on="a"))
+    closed = node("a", depends_on={"b": Edge(feedback=True)}), node("b", depends_on="a")
+    assert "class n0 source" in drawn(*closed)
+    assert "class n1 sink" in drawn(*closed)
 
 
 def test_an_empty_graph_is_a_drawing_too() -> None:
