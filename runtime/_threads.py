@@ -38,9 +38,9 @@ async def call_in_thread(fn: Callable[..., T], *args: Any, name: str, budget: fl
     thread = _Unlimited()
     try:
         # Abandoned as far as trio goes: a call that trio waits for could not be left after a while.
-        return await trio.to_thread.run_sync(
-            fn,
-            *args,
+        boxed = await trio.to_thread.run_sync(
+            # In a list, because trio refuses to hand a coroutine on.
+            lambda: [fn(*args)],
             thread_name=name,
             abandon_on_cancel=True,
             limiter=cast("trio.CapacityLimiter", thread),
@@ -54,3 +54,4 @@ async def call_in_thread(fn: Callable[..., T], *args: Any, name: str, budget: fl
                     "thread of %s ignored its cancel for %g s and is abandoned", name, budget
                 )
         raise
+    return boxed[0]
