@@ -1,0 +1,1 @@
+"""The parts of `system_monitor.py` that know nothing of actors."""
