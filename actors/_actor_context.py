@@ -12,6 +12,7 @@ from ..channels._envelope import Envelope
 from ..channels._inbox import EndOfInput
 from ..channels._outlet import Outlet
 from ._every import Every
+from ._lease import NO_REPEAT
 from ._mailbox import Mailbox
 from ._stopping import Stopping
 from ._task_context import DepsT, InputT, StateT, TaskContext
@@ -170,9 +171,16 @@ class GeneratorContext(ActorContext[StateT, DepsT, InputT, OutputT]):
     __slots__ = ()
 
     async def send(self, x: OutputT, to: str | None = None) -> None:
+        box = self._mailbox
+        # A send between, to whichever output, failed or not: the next yield repeats nothing older.
+        box.repeat = NO_REPEAT
         await ActorContext.send(self, x, to)
         if to is None:
-            self._mailbox.repeat = (x, self._mailbox.leased)
+            box.repeat = (x, box.leased)
+
+    async def send_many(self, xs: Sequence[OutputT], to: str | None = None) -> None:
+        self._mailbox.repeat = NO_REPEAT
+        await ActorContext.send_many(self, xs, to)
 
 
 ActorContext.__module__ = "trouper"

@@ -175,7 +175,10 @@ class Leases(Inbox, Lineage):
 
     def expire(self) -> None:
         """The deadline of the message in hand passed while it was handled."""
-        if self.leased is not None:
+        if self.batch:
+            # Each comes again by itself; those whose own deadline has passed are given up then.
+            self.release()
+        elif self.leased is not None:
             self._give_up(self.leased, "expired", self._failures)
         self._let_go()
 

@@ -185,9 +185,12 @@ class Mailbox(Leases):
             return NOTHING
         payload = envelope.payload
         if self.transform is not None:
+            # In hand before it is touched: if this fails, the crash is over this message.
+            self.leased = envelope
             try:
                 payload = self.transform(payload, envelope.source)
             except InvalidMessage as invalid:
+                self.leased = None
                 self._give_up(envelope, "invalid", (summarize(invalid),))
                 return NOTHING
         self.leased = envelope
