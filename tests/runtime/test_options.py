@@ -1,0 +1,166 @@
+"""Every option has an effect, or is refused with a text that names it."""
+
+import math
+from typing import Any, Literal, get_args
+
+import pytest
+
+import trouper
+from harness.bodies import counts, sleeps
+from trouper.runtime._options import (
+    UNSET,
+    ActorOptions,
+    AnyOptions,
+    TaskOptions,
+    check_options,
+)
+
+Kind = Literal["task", "actor"]
+WITHOUT_CHECK = {"name", "depends_on", "type"}
+"""Handled by the node itself."""
+
+LEGAL: dict[str, tuple[Any, dict[str, Any]]] = {
+    # option: (a legal value, what it needs besides)
+    "restart": ("transient", {}),
+    "max_restarts": (3, {"restart": "transient"}),
+    "period": (2.5, {"restart": "transient"}),
+    "backoff": (trouper.Backoff(min=1), {"restart": "transient"}),
+    "collect": ("all", {}),
+    "max_items": (5, {"collect": "all"}),
+    "default": (None, {}),
+    "shutdown": (1.5, {}),
+    "fan_in": ("zip", {}),
+    "capacity": (0, {}),
+    "overflow": ("drop_oldest", {}),
+    "validate": (True, {}),
+    "copy": (True, {}),
+    "outputs": ({"alerts": str}, {}),
+    "on_redelivery": ("skip", {}),
+    "hold_limit": (7, {"on_redelivery": "hold"}),
+    "max_attempts": (9, {}),
+}
+POLICY = ("restart", "max_restarts", "period", "backoff")
+
+
+def options_of(kind: str) -> set[str]:
+    return set((TaskOptions if kind == "task" else ActorOptions).__annotations__) - WITHOUT_CHECK
+
+
+def test_the_table_is_complete() -> None:
+    assert set(LEGAL) == set(AnyOptions.__annotations__) - WITHOUT_CHECK
+    assert options_of("task") | options_of("actor") == set(LEGAL)
+
+
+@pytest.mark.parametrize("kind", get_args(Kind))
+@pytest.mark.parametrize("option", LEGAL)
+def test_every_option_is_kept_or_refused(option: str, kind: Kind) -> None:
+    """F17: none is accepted and ignored."""
+    value, besides = LEGAL[option]
+    if option not in options_of(kind):
+        other = "actor" if kind == "task" else "task"
+        with pytest.raises(TypeError, match=rf"'n' is a {kind}; {option} is an option of a {other}"):
+            check_options(kind, "n", {option: value})
+        return
+    checked = check_options(kind, "n", {option: value, **besides})
+    kept = getattr(checked.policy if option in POLICY else checked, option)
+    assert kept == value
+    assert checked.given == {option, *besides}
+    assert kept != getattr(
+        check_options(kind, "n", {}).policy if option in POLICY else check_options(kind, "n", {}),
+        option,
+    ) or (kind, option) == ("actor", "restart")
+
+
+WRONG: list[tuple[str, Any, type[Exception], str]] = [
+    ("restart", "often", ValueError, "'often'.*permanent, transient, temporary"),
+    ("max_restarts", -1, ValueError, "max_restarts must be >= 0, got -1"),
+    ("max_restarts", "3", TypeError, "max_restarts of 'n' takes an int, got '3'"),
+    ("period", 0, ValueError, "period must be > 0 s, got 0"),
+    ("period", "1m", TypeError, "period of 'n' takes seconds, got '1m'"),
+    ("backoff", 3, TypeError, r"backoff of 'n' takes a trouper\.Backoff, got 3"),
+    ("collect", "some", ValueError, "'some'; choose one of: last, all"),
+    ("max_items", 0, ValueError, "max_items of 'n' must be > 0, got 0"),
+    ("max_items", 2.0, TypeError, r"max_items of 'n' takes an int, got 2\.0"),
+    ("max_items", True, TypeError, "max_items of 'n' takes an int, got True"),
+    ("shutdown", -1, ValueError, "shutdown of 'n' must be > 0, got -1"),
+    ("shutdown", math.nan, ValueError, "shutdown of 'n' must be > 0, got nan"),
+    ("fan_in", "both", ValueError, "'both'; choose one of: merge, zip, latest"),
+    ("capacity", 1.5, TypeError, r"capacity of 'n' must be an int or math\.inf, got 1\.5"),
+    ("capacity", -1, ValueError, "capacity of 'n' must be >= 0, got -1"),
+    ("overflow", "spill", ValueError, "overflow of 'n' can't be 'spill'; choose one of: block"),
+    ("validate", "yes", TypeError, "validate of 'n' takes a bool, got 'yes'"),
+    ("copy", 1, TypeError, "copy of 'n' takes a bool, got 1"),
+    ("outputs", ["alerts"], TypeError, r"outputs of 'n' takes a mapping .*, got \['alerts'\]"),
+    ("outputs", {"": int}, TypeError, "an output of 'n' needs a name, a str, got ''"),
+    ("outputs", {1: int}, TypeError, "an output of 'n' needs a name, a str, got 1"),
+    ("on_redelivery", "drop", ValueError, "'drop'; choose one of: repeat, skip, hold"),
+    ("hold_limit", 0, ValueError, "hold_limit of 'n' must be > 0, got 0"),
+    ("max_attempts", 0, ValueError, "max_attempts of 'n' must be an int >= 1 or None, got 0"),
+    ("max_attempts", True, ValueError, "must be an int >= 1 or None, got True"),
+    ("max_attempts", 2.5, ValueError, r"must be an int >= 1 or None, got 2\.5"),
+]
+
+
+@pytest.mark.parametrize(("option", "value", "error", "text"), WRONG)
+def test_a_wrong_value_is_named(
+    option: str, value: Any, error: type[Exception], text: str
+) -> None:
+    kind: Kind = "actor" if option in options_of("actor") else "task"
+    with pytest.raises(error, match=text):
+        check_options(kind, "n", {**LEGAL[option][1], option: value})
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "text"),
+    [
+        ("task", {"max_items": 1}, "max_items of 'n' has an effect only with collect='all'"),
+        ("task", {"default": 1, "collect": "all"}, "default .* only with collect='last'"),
+        ("task", {"max_restarts": 1}, "only with restart='transient' or 'permanent'"),
+        ("task", {"period": 1}, "period of 'n'"),
+        ("task", {"backoff": trouper.Backoff()}, "backoff of 'n'"),
+        ("actor", {"max_attempts": 1, "restart": "temporary"}, "max_attempts of 'n'"),
+        ("actor", {"hold_limit": 1}, "only with on_redelivery='hold'"),
+        ("actor", {"capacity": 0, "overflow": "fail"}, "capacity of 'n' is 0, so there is no buff"),
+    ],
+)
+def test_what_another_option_leaves_without_effect_is_refused(
+    kind: Kind, given: dict[str, Any], text: str
+) -> None:
+    """F17"""
+    with pytest.raises(ValueError, match=text):
+        check_options(kind, "n", given)
+
+
+def test_an_unknown_option_lists_those_that_are_known() -> None:
+    with pytest.raises(TypeError, match="'n' has no option 'retries'; known: backoff, capacity"):
+        check_options("task", "n", {"retries": 3})
+
+
+def test_attempts_may_be_without_limit() -> None:
+    assert check_options("actor", "n", {"max_attempts": None}).max_attempts == math.inf
+
+
+def test_defaults_are_those_of_the_design() -> None:
+    task, actor = check_options("task", "n", {}), check_options("actor", "n", {})
+    assert (task.policy.restart, actor.policy.restart) == ("temporary", "transient")
+    assert (actor.max_attempts, actor.policy.max_restarts, actor.policy.period) == (3, 5, 10)
+    assert (actor.capacity, actor.overflow, actor.fan_in) == (64, "block", "merge")
+    assert task.default is UNSET
+    assert repr(UNSET) == "UNSET"
+
+
+def test_a_shutdown_budget_is_for_threads_and_stop_hooks() -> None:
+    """F17: an async task ends at its next cancel point, so it has no use for one."""
+    wf = trouper.Workflow()
+    with pytest.raises(TypeError, match="shutdown of 'sleeps' has an effect only on a sync task"):
+        wf.task(shutdown=1.0)(sleeps(0))
+    wf.task(name="sync", shutdown=1.0)(lambda: None)
+    wf.actor(name="actor", shutdown=1.0)(counts(1))
+    assert [node.options.shutdown for node in wf.nodes.values()] == [1.0, 1.0]
+
+
+def test_wf_add_takes_the_options_of_what_the_object_is() -> None:
+    wf = trouper.Workflow()
+    wf.add(counts(1), capacity=5)
+    with pytest.raises(TypeError, match="'sleeps' is a task; capacity is an option of a actor"):
+        wf.add(sleeps(0), capacity=5)
