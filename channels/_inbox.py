@@ -160,7 +160,7 @@ class Inbox:
         pressed = bool(self._pressed) and self._release()
         if self.has_message() if only is None else only.buffer:
             chunk = self.meter.grant(used)
-            if not chunk or (pressed and self._is_asked()):
+            if not chunk:
                 await self._let_others_run()
                 if not self.has_message():
                     return await self.wait()
@@ -219,10 +219,6 @@ class Inbox:
             await trio.lowlevel.checkpoint()
         finally:
             self._waiting = False
-
-    def _is_asked(self) -> bool:
-        """Return whether a sender waits to hand over a message while others have some queued."""
-        return any(lane.capacity == 0 for lane in self._pressed)
 
     def _prepare_to_park(self) -> None:
         if self.closed:

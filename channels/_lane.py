@@ -144,7 +144,7 @@ class Lane:
     ) -> None:
         """Append one message, or drop one as the overflow policy says. Never waits.
 
-        Afterwards the next `chunk` sends, and no more than fit, may take the fast path.
+        It is the first of `chunk` sends; the others, as far as they fit, may take the fast path.
         """
         self.sent += 1
         envelope = Envelope(payload, self.source, self.sent, 1, context, origin, resent)
@@ -174,7 +174,8 @@ class Lane:
             self.armed = False
             self.reader.notice(self)
         room = self.capacity - len(self.buffer) - self.handed
-        self.limit = self.sent + (self.chunk if self.chunk < room else int(room))
+        more = self.chunk - 1
+        self.limit = self.sent + (more if more < room else int(room))
 
     def _drop_one(self, envelope: Envelope[Any], over: bool) -> bool:
         """Make room by the policy; return False if it is the new message that was dropped."""

@@ -67,8 +67,8 @@ class SliceMeter:
             self._chunk = max(1, min(MAX_CHUNK, int(self._slice * used / took)) if took > 0 else 1)
             return 0
         # Chunks double, but never beyond what the last one says still fits into the slice.
-        fits = int(left * used / took) if took > 0 else MAX_CHUNK
-        self._chunk = max(1, min(MAX_CHUNK, self._chunk * 2, fits))
+        fits = left * used / took if took > 0 else MAX_CHUNK
+        self._chunk = max(1, int(min(MAX_CHUNK, self._chunk * 2, fits)))
         return self._chunk
 
 
