@@ -38,6 +38,8 @@ class Stage:
     probe: Any = None
     operations: int = 16
     shutdown: float = 5.0
+    hold: int = 0
+    """Outputs that `on_redelivery="hold"` keeps; 0: it is off."""
     # -- what it keeps
     dead: list[trouper.DeadLetter] = field(factory=list, init=False)
     ended: list[Child] = field(factory=list, init=False)
@@ -64,7 +66,9 @@ class Stage:
             transform=self.transform,
             base=BASE,
         )
-        self.outlet = Outlet(self.box, self.box.meter.sibling())
+        self.outlet = Outlet(self.box, self.box.meter.sibling(), hold=self.hold)
+        self.box.holds = self.hold > 0
+        self.box.slow = self.box.slow or self.box.holds
         self.box.outlets.append(self.outlet)
         self.reader = Inbox("reader")
         out = Lane(
@@ -111,8 +115,14 @@ class Stage:
 
     def sent(self) -> list[Any]:
         """Take what the actor has sent so far."""
+        return [envelope.payload for envelope in self.envelopes()]
+
+    def envelopes(self) -> list[trouper.Envelope[Any]]:
+        """Take what the actor has sent so far, and let it send more."""
         [lane] = self.reader.lanes
-        return [lane.buffer.popleft().payload for _ in range(len(lane.buffer))]
+        taken = [lane.buffer.popleft() for _ in range(len(lane.buffer))]
+        lane.release()
+        return taken
 
     # -- running -----------------------------------------------------------------------------
 
