@@ -3,6 +3,7 @@
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from inspect import isasyncgen
 from typing import Any, Protocol, cast
 
@@ -10,7 +11,7 @@ import trio
 from attrs import define, field, frozen
 
 from ..channels._context import message_context
-from ..channels._outlet import Outlet
+from ..channels._outlet import EndOfOutput, Outlet
 from ._actor_context import ActorContext
 from ._cancelled import split_cancelled
 from ._current import current_context
@@ -251,7 +252,8 @@ class ActorChild(Child):
             await drive_coroutine(body, box)
         if self.probe is not None:
             self.probe.at("finish", self.name)
-        await box.finish()
+        with suppress(EndOfOutput):  # the body has ended: a normal end, whoever reads
+            await box.finish()
 
     def _return_lease(self, box: Mailbox) -> None:
         """Cancelled: by the deadline of the message in hand, or from outside (it comes again)."""

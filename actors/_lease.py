@@ -21,7 +21,7 @@ from ..channels._fan_in import Join
 from ..channels._inbox import Inbox
 from ..channels._lineage import Lineage
 from ..channels._meter import Meter
-from ..channels._outlet import NOTHING, Outlet
+from ..channels._outlet import NOTHING, EndOfOutput, Outlet
 from ._dead_letters import DeadLetter
 from ._failure import FailureSummary
 
@@ -110,7 +110,6 @@ class Leases(Inbox, Lineage):
         self.redelivered = self.repeated = 0
         self.settled: dict[tuple[str, str], int] = {}
         """(source, reason) -> messages given up after they were taken from their lane."""
-        self.root: Envelope[Any] | None = None
         self.emitted = self.resend = 0
         self._failures: tuple[FailureSummary, ...] = ()
         self.begin(None)
@@ -120,6 +119,8 @@ class Leases(Inbox, Lineage):
     def begin(self, scope: trio.CancelScope | None) -> None:
         """Start an incarnation: nothing is in hand."""
         self.leased: Envelope[Any] | None = None
+        # A released message comes again as the same object: its outputs are counted anew.
+        self.root: Envelope[Any] | None = None
         self.batch: Block | Sequence[Envelope[Any]] = ()
         self.owner: Task | None = None
         self.coro: Any = NeverRunning
@@ -131,11 +132,21 @@ class Leases(Inbox, Lineage):
         self.credit = 0
 
     async def finish(self) -> None:
-        """Acknowledge what is in hand, as a normal return does."""
+        """Acknowledge what is in hand, as a normal return does.
+
+        Raises:
+            EndOfOutput: nobody reads what was held any more; it is acknowledged all the same.
+        """
+        ended: EndOfOutput | None = None
         if self.holds:
             for outlet in self.outlets:
-                await outlet.flush()
+                try:
+                    await outlet.flush()
+                except EndOfOutput as end:
+                    ended = end
         self._let_go()
+        if ended is not None:
+            raise ended
 
     def reject(self, failure: FailureSummary) -> bool:
         """The handler failed: return what is in hand, or give it up.

@@ -5,7 +5,7 @@ envelopes are made only if somebody asks for them, or if the batch comes again.
 """
 
 from collections.abc import Iterable, Sequence
-from itertools import repeat
+from itertools import chain, islice, repeat
 from typing import Any
 
 import msgspec
@@ -25,9 +25,13 @@ class Block(msgspec.Struct, frozen=True, gc=False):
     via: str
     first_n: int
     """Number of the first one among the outputs of the message they were made from."""
+    keeps_id: bool = False
+    """Whether the first one keeps the id of that message, as `Lineage.next_origin` gives it."""
 
     def envelope(self, index: int) -> Envelope[Any]:
-        origin = None if self.base is None else (self.base, self.via, self.first_n + index)
+        origin = self.base
+        if origin is not None and not (self.keeps_id and index == 0):
+            origin = (origin, self.via, self.first_n + index)
         payload, seq = self.payloads[index], self.first_seq + index
         return Envelope(payload, self.source, seq, 1, self.context, origin)
 
@@ -39,5 +43,7 @@ class Block(msgspec.Struct, frozen=True, gc=False):
         if self.base is not None:
             steps = range(self.first_n, self.first_n + n)
             origins = zip(repeat(self.base), repeat(self.via), steps, strict=False)
+            if self.keeps_id:
+                origins = chain((self.base,), islice(origins, 1, None))
         source, context = repeat(self.source), repeat(self.context)
         return map(Envelope, self.payloads, source, numbers, repeat(1), context, origins)

@@ -174,7 +174,9 @@ class Outlet:
         """Place what was held for the message in hand, now that it is acknowledged."""
         while self.held:
             await self._make_room(1)
-            self._place(self.held.pop(0), self.lineage.next_origin(), False)
+            lineage = self.lineage
+            resent = lineage.emitted_now() < lineage.resend
+            self._place(self.held.pop(0), lineage.next_origin(), resent)
 
     def _block(self, lane: Lane, part: Sequence[Any]) -> Block:
         lineage = self.lineage
@@ -186,7 +188,8 @@ class Outlet:
         lineage.root, lineage.emitted = leased, first + len(part) - 1
         base = leased.origin or (leased.source, leased.seq)
         via = lineage.name if lineage.keeps_ids else f"{leased.source}>{lineage.name}"
-        return Block(part, lane.source, lane.sent + 1, context, base, via, first)
+        keeps_id = lineage.keeps_ids and first == 1
+        return Block(part, lane.source, lane.sent + 1, context, base, via, first, keeps_id)
 
     def _hold(self, payload: Any) -> None:
         assert self.held is not None
