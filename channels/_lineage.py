@@ -60,4 +60,4 @@ class Detached(Lineage):
 
     def next_origin(self) -> Origin | None:
         self.emitted += 1
-        return (f"{self.name}>{self.into}", self.emitted) if self.into else None
+        return (f"{self.name}>{self.into}", self.emitted)
