@@ -15,12 +15,11 @@ Rule 3: messages travel in batches, which costs a fraction of one at a time.
 """
 
 import argparse
+import io
 import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Generator
-from contextlib import contextmanager
 
 import msgspec
 import trio
@@ -78,8 +77,8 @@ class Lines:
     def __init__(self) -> None:
         self._begun = b""
         self._is_cut = False
-        self.read = self.cut = 0
-        """Lines in all, and those among them that were cut."""
+        self.cut = 0
+        """Lines that were."""
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """Return the lines that end in this chunk."""
@@ -91,7 +90,6 @@ class Lines:
         self._begun, last_was_cut = b"", self._is_cut
         self._is_cut = False
         self._extend(lines.pop())
-        self.read += len(lines)
         self.cut += last_was_cut
         if len(chunk) > LONGEST and max(map(len, lines)) > LONGEST:
             self.cut += sum(len(line) > LONGEST for line in lines)
@@ -113,40 +111,57 @@ class Lines:
 async def read(ctx: ActorContext[None, None, None, bytes]) -> None:
     """Read in worker threads: a pipe may keep us waiting, a disk too."""
     lines = Lines()
-    with _open(ctx.config.get("file")) as fd:
-        # Abandoned when cancelled: a pipe that gives nothing would hold up the end.
-        while chunk := await trio.to_thread.run_sync(os.read, fd, CHUNK, abandon_on_cancel=True):
-            await ctx.send_many(lines.feed(chunk))
-    await ctx.send_many(lines.finish())
-    ctx.set_result("lines", lines.read)
-    ctx.set_result("cut", lines.cut)
+    path = ctx.config.get("file")
+    with await trio.to_thread.run_sync(_open, path, abandon_on_cancel=True) as file:
+        try:
+            while chunk := await _read_chunk(ctx, file):
+                await ctx.send_many(lines.feed(chunk))
+            await ctx.send_many(lines.finish())
+        finally:
+            ctx.set_result("cut", lines.cut)
 
 
-@contextmanager
-def _open(path: str | None) -> Generator[int]:
-    if path is None or path == "-":
-        # When it was closed at the start, its number belongs to another file by now.
-        if sys.stdin is None:
-            raise OSError("standard input is closed; name a file")
-        yield 0
-        return
-    with open(path, "rb", buffering=0) as file:
-        yield file.fileno()
+def _open(path: str | None) -> io.FileIO:
+    if path is not None and path != "-":
+        return io.FileIO(path)
+    # When it was closed at the start, its number belongs to another file by now.
+    if sys.stdin is None:
+        raise OSError("standard input is closed; name a file")
+    return io.FileIO(0, closefd=False)
+
+
+async def _read_chunk(ctx: ActorContext, file: io.FileIO) -> bytes:
+    """Return what comes next: nothing at the end, or when the run drains before something comes."""
+    chunk: bytes = b""
+
+    async def give_up_when_stopping() -> None:
+        await ctx.stopping.wait()
+        nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(give_up_when_stopping)
+        # Abandoned when cancelled: a pipe may stay silent for ever.
+        chunk = await trio.to_thread.run_sync(file.read, CHUNK, abandon_on_cancel=True)
+        nursery.cancel_scope.cancel()
+    return chunk
 
 
 @wf.actor(depends_on=["read"], capacity=AT_ONCE, restart="temporary")
 async def parse(ctx: ActorContext[None, None, bytes, Entry]) -> None:
     """Find each line's level."""
     search = _LEVEL.search
-    while True:
-        lines = await ctx.receive_many(AT_ONCE)
-        matches = [search(line, 0, HEAD) for line in lines]
-        await ctx.send_many(
-            [
-                Entry(_RANKS[match[1]] if match else NO_LEVEL, len(line))
-                for match, line in zip(matches, lines, strict=True)
+    parsed = 0
+    try:
+        while True:
+            lines = await ctx.receive_many(AT_ONCE)
+            found = [(search(line, 0, HEAD), line) for line in lines]
+            entries = [
+                Entry(_RANKS[match[1]] if match else NO_LEVEL, len(line)) for match, line in found
             ]
-        )
+            await ctx.send_many(entries)
+            parsed += len(entries)
+    finally:
+        ctx.set_result("lines", parsed)
 
 
 @wf.actor(depends_on=["parse"], capacity=AT_ONCE, restart="temporary")
@@ -179,16 +194,21 @@ async def count(ctx: ActorContext[None, None, Entry, Totals]) -> None:
 
 
 @wf.task(depends_on=["count"])
-async def report(ctx: TaskContext[None, None, Totals]) -> str:
-    """Say it in words."""
+def report(ctx: TaskContext[None, None, Totals]) -> None:
+    """Print it; in a thread, because whoever reads our output may be slow."""
     read, cut, totals = ctx.get_result("lines"), ctx.get_result("cut"), ctx.inputs
-    lines = [f"{level:<9}{n:>14,}" for level, n in totals.lines.items()]
     left_out = read - sum(totals.lines.values())
+    lines = [f"{level:<9}{n:>14,}" for level, n in totals.lines.items()]
     lines += [
         f"{'left out':<9}{left_out:>14,}",
         f"{'all':<9}{read:>14,} lines, {cut:,} of them cut",
     ]
-    return "\n".join(lines)
+    try:
+        print("\n".join(lines), flush=True)
+    except BrokenPipeError:
+        # The reader has left. Python would complain once more when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        ctx.set_result("unread", True)
 
 
 # -- without the command line tool -------------------------------------------------------------
@@ -202,13 +222,7 @@ def main() -> int:
     if not result.ok:
         print(f"pipe_log: {result.error or result.reason}", file=sys.stderr)
         return 130 if result.interrupted else 1
-    try:
-        print(result.outputs["report"], flush=True)
-    except BrokenPipeError:
-        # Whoever read our output has left. Python would complain once more when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    return 130 if result.interrupted else 0
+    return 130 if result.interrupted else int("unread" in result.results)
 
 
 if __name__ == "__main__":

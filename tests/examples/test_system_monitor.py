@@ -222,3 +222,17 @@ def test_a_process_that_has_ended_is_cleared() -> None:
 def test_lines_of_the_log_are_judged_by_the_pattern() -> None:
     lines = [system_monitor.LogLine(NOON, text) for text in ("an ERROR", "terrors", "panic: x")]
     assert judge_all("log_lines", *lines) == [("log", "logged")] * 2
+
+
+def test_the_demo_reports_what_became_of_every_message(tmp_path: Path) -> None:
+    """What `make demo` runs, at a quicker pace."""
+    command = [str(Path(sys.executable).with_name("trouper")), "run"]
+    command += [str(EXAMPLES / "system_monitor.py"), "--for", "1.5", "--json"]
+    for override in ("chaos=true", "pace.vitals=0.05", "pace.processes=0.15"):
+        command += ["--override", override]
+    ended = subprocess.run(command, capture_output=True, cwd=tmp_path, timeout=50, check=False)
+    assert ended.returncode == 0
+    report = msgspec.json.decode(ended.stdout)
+    assert report["nodes"]["anomalies"]["incarnation"] > 1
+    assert report["nodes"]["anomalies"]["dead_lettered"] == report["dead_letters"]["kept"] > 0
+    assert [edge["queued"] + edge["leased"] for edge in report["edges"]] == [0] * 6
