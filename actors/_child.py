@@ -1,7 +1,6 @@
 """A supervised child: what stays while its incarnations come and go."""
 
 import math
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from inspect import isasyncgen
@@ -65,8 +64,9 @@ class Child:
     """How many incarnations failed."""
     attempt: int = 0
     """Attempt of the message that the last failure had in hand; 0 if there was none."""
-    failures: deque[FailureSummary] = field(factory=lambda: deque(maxlen=KEPT_FAILURES))
-    counted: deque[float] = field(factory=deque)
+    failures: tuple[FailureSummary, ...] = ()
+    """The last few, oldest first. No deque: that costs 0.7 KiB, and most children never fail."""
+    counted: list[float] = field(factory=list[float])
     """When the failures happened that count for the restart intensity, seconds on trio's clock."""
     streak: int = 0
     """Failures in a row."""
@@ -105,8 +105,11 @@ class Child:
         if now - self.started_at >= self.policy.backoff.forgiven_after:
             self.streak = 0
         self.streak += 1
-        self.failures.append(summary)
+        self.keep_failure(summary)
         return summary
+
+    def keep_failure(self, summary: FailureSummary) -> None:
+        self.failures = (*self.failures, summary)[-KEPT_FAILURES:]
 
     def retire(self) -> None:
         """Cancel it for good: the message in hand is released, and it is not restarted."""
@@ -117,8 +120,8 @@ class Child:
     def count_failure(self, now: float) -> None:
         """Let a failure count for the restart intensity; forget those older than the period."""
         self.counted.append(now)
-        while self.counted[0] < now - self.policy.period:
-            self.counted.popleft()
+        if self.counted[0] < now - self.policy.period:
+            self.counted = [at for at in self.counted if at >= now - self.policy.period]
 
     def may_go_on(self) -> bool:
         """Return whether there can be more to do after a normal return."""
@@ -234,7 +237,7 @@ class ActorChild(Child):
                 self.count_failure(now)
                 raise
             # What ended the incarnation matters more: a cancel must not become a failure.
-            self.failures.append(summarize(error))
+            self.keep_failure(summarize(error))
 
     async def _run(
         self, behaviour: Behaviour, context: ActorContext[Any, Any, Any, Any], box: Mailbox

@@ -17,6 +17,8 @@ class State(Enum):
     FAILED = "failed"
     CANCELLED = "cancelled"
 
+    __hash__ = object.__hash__  # members are single objects; Enum's own hash is a Python function
+
 
 class Event(Enum):
     """What can happen to a child."""
@@ -27,6 +29,8 @@ class Event(Enum):
     END = "end"
     GIVE_UP = "give_up"
     CANCEL = "cancel"
+
+    __hash__ = object.__hash__
 
 
 _END: Mapping[Event, State] = {Event.GIVE_UP: State.FAILED, Event.CANCEL: State.CANCELLED}
@@ -49,7 +53,8 @@ def step(state: State, event: Event) -> State:
     Raises:
         ValueError: the event cannot happen in that state.
     """
-    if event not in LIFECYCLE[state]:
+    after = LIFECYCLE[state].get(event)
+    if after is None:
         legal = ", ".join(e.name for e in LIFECYCLE[state]) or "nothing"
         raise ValueError(f"{event.name} cannot happen in {state.name}; legal here: {legal}")
-    return LIFECYCLE[state][event]
+    return after

@@ -8,39 +8,33 @@ from typing import Any
 
 from ..actors._child import Behaviour
 from ..actors._mailbox import InvalidMessage
-from ._arguments import Arguments, plan_arguments
 from ._convert_message import convert_message
 from ._message_types import expected_types
 from ._node import Node
 from ._threads import call_in_thread
 
 
-def arguments_of(node: Node) -> Arguments | None:
-    """Return how to fill plain parameters; None for a body that takes nothing but the context."""
-    if not node.shape.parameters:
-        return None
-    return plan_arguments(node.shape, [upstream.key for upstream in node.upstreams])
+def call_task(node: Node, context: Any) -> Awaitable[Any]:
+    """Return what runs a task once, given its context."""
+    shape, function = node.shape, _entry(node)
+    args: tuple[Any, ...] = (context,) if shape.takes_ctx else ()
+    named: dict[str, Any] = {}
+    if shape.parameters:
+        filled, named = node.arguments.bind(context.inputs)
+        args += filled
+    if shape.is_async:
+        return function(*args, **named)  # type: ignore[no-any-return]  # the shape says so
+    return _call_sync(node, function, args, named)
 
 
-def task_call(node: Node) -> Callable[[Any], Awaitable[Any]]:
-    """Return the coroutine function that runs a task once, given its context."""
-    plan = arguments_of(node)
-    shape, shutdown = node.shape, node.options.shutdown
-
-    async def call(context: Any) -> Any:
-        function = _entry(node)
-        args, named = ((), {}) if plan is None else plan.bind(context.inputs)
-        if shape.takes_ctx:
-            args = (context, *args)
-        if shape.is_async:
-            return await function(*args, **named)
-        value = await call_in_thread(
-            lambda: function(*args, **named), name=node.name, budget=shutdown
-        )
-        # A decorated task may look sync and still hand back an awaitable.
-        return await value if isawaitable(value) else value
-
-    return call
+async def _call_sync(
+    node: Node, function: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any]
+) -> Any:
+    value = await call_in_thread(
+        lambda: function(*args, **named), name=node.name, budget=node.options.shutdown
+    )
+    # A decorated task may look sync and still hand back an awaitable.
+    return await value if isawaitable(value) else value
 
 
 def _entry(node: Node) -> Callable[..., Any]:
@@ -51,37 +45,27 @@ def _entry(node: Node) -> Callable[..., Any]:
     return getattr(target, node.shape.entry)  # type: ignore[no-any-return]
 
 
-def behaviour_factory(node: Node, inputs: Callable[[], Any]) -> Callable[[], Behaviour]:
-    """Return what makes an actor's behaviour anew for each incarnation.
-
-    Args:
-        inputs: gives the values of the batch upstreams, for plain parameters.
-    """
-    plan = arguments_of(node)
-
-    def make() -> Behaviour:
-        if node.shape.entry == "call":
-            return Behaviour(_with_arguments(node, node.obj, plan, inputs))
-        target = node.obj() if node.shape.is_factory else node.obj
-        return Behaviour(
-            target.run,
-            start=getattr(target, "start", None),
-            stop=getattr(target, "stop", None),
-            restarted=None if node.shape.is_factory else getattr(target, "restarted", None),
-        )
-
-    return make
+def make_behaviour(node: Node) -> Behaviour:
+    """Return an actor's behaviour, made anew for each incarnation."""
+    if node.shape.entry == "call":
+        return Behaviour(_with_arguments(node))
+    target = node.obj() if node.shape.is_factory else node.obj
+    return Behaviour(
+        target.run,
+        start=getattr(target, "start", None),
+        stop=getattr(target, "stop", None),
+        restarted=None if node.shape.is_factory else getattr(target, "restarted", None),
+    )
 
 
-def _with_arguments(
-    node: Node, function: Callable[..., Any], plan: Arguments | None, inputs: Callable[[], Any]
-) -> Callable[[Any], Any]:
-    if plan is None and node.shape.takes_ctx:
-        return function
+def _with_arguments(node: Node) -> Callable[[Any], Any]:
+    function, shape = node.obj, node.shape
+    if shape.takes_ctx and not shape.parameters:
+        return function  # type: ignore[no-any-return]
 
     def run(context: Any) -> Any:
-        args, named = ((), {}) if plan is None else plan.bind(inputs())
-        return function(*((context,) if node.shape.takes_ctx else ()), *args, **named)
+        args, named = node.arguments.bind(context.inputs) if shape.parameters else ((), {})
+        return function(*((context,) if shape.takes_ctx else ()), *args, **named)
 
     return run
 

@@ -10,7 +10,6 @@ from types import GenericAlias
 from typing import Any, ForwardRef
 
 from ._annotations import show_type
-from ._arguments import plan_arguments
 from ._edge_types import edge_problem
 from ._graph import Graph, Link
 from ._message_types import expected_types, is_typed_dict
@@ -73,7 +72,7 @@ def _taken(node: Node, links: Sequence[Link]) -> Mapping[str, object]:
     keys = [upstream.key for upstream in node.upstreams]
     if node.shape.parameters:
         # What run() of an actor takes besides the context keeps its defaults.
-        return {} if node.shape.entry == "run" else plan_arguments(node.shape, keys).types
+        return {} if node.shape.entry == "run" else node.arguments.types
     taken = expected_types(node.types.input, keys)
     if is_typed_dict(node.types.input) or node.kind == "task":
         return taken

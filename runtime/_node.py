@@ -1,10 +1,12 @@
 """One node of the graph: a task or an actor with its options and edges."""
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from typing import Any, cast
 
 from attrs import frozen
 
+from ._arguments import Arguments, plan_arguments
 from ._edge import DependsOn, Edge, Upstream
 from ._message_types import MessageTypes, message_types
 from ._names import check_name, infer_name
@@ -31,6 +33,15 @@ class Node:
     def keyed(self) -> bool:
         """Whether its input is a mapping by upstream name, because there are several."""
         return len(self.upstreams) > 1
+
+    @cached_property
+    def arguments(self) -> Arguments:
+        """How to fill plain parameters. Kept, because the check and every execution ask for it.
+
+        Raises:
+            TypeError: the upstreams can't fill them.
+        """
+        return plan_arguments(self.shape, [upstream.key for upstream in self.upstreams])
 
 
 def make_node(

@@ -120,6 +120,14 @@ _ONLY_FOR = {
 }
 
 
+_DEFAULT_RESTART: Mapping[str, RestartType] = {"task": "temporary", "actor": "transient"}
+_UNTOUCHED: Mapping[str, Options] = {
+    # Shared, because most nodes of a large graph give no option of their own.
+    kind: Options(policy=RestartPolicy(restart=restart))
+    for kind, restart in _DEFAULT_RESTART.items()
+}
+
+
 def check_options(kind: Literal["task", "actor"], node: str, given: Mapping[str, Any]) -> Options:
     """Return the options of a node.
 
@@ -127,6 +135,8 @@ def check_options(kind: Literal["task", "actor"], node: str, given: Mapping[str,
         TypeError: an option is unknown, of a wrong type, or has no meaning for this kind of node.
         ValueError: a value is not legal, or another one leaves it without effect; with the fix.
     """
+    if not given:
+        return _UNTOUCHED[kind]
     _check_names(kind, node, given)
     _check_types(node, given)
     for option, legal in _CHOICES.items():
@@ -144,7 +154,7 @@ def check_options(kind: Literal["task", "actor"], node: str, given: Mapping[str,
     for option in ("max_items", "hold_limit", "shutdown"):
         if option in rest and not rest[option] > 0:
             raise ValueError(f"{option} of {node!r} must be > 0, got {rest[option]!r}")
-    restart: dict[str, Any] = {"restart": "temporary" if kind == "task" else "transient"}
+    restart: dict[str, Any] = {"restart": _DEFAULT_RESTART[kind]}
     restart |= {key: given[key] for key in _RESTART if key in given}
     _check_effects(node, {**given, **restart}, given)
     return Options(policy=RestartPolicy(**restart), given=frozenset(given), **rest)

@@ -1,14 +1,14 @@
 """From checked nodes to children with mailboxes, outlets and lanes."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from types import MappingProxyType
 from typing import Any
 
 from attrs import define, field
 
 from ..actors._actor_context import ActorContext, GeneratorContext
-from ..actors._child import ActorChild, Child, TaskChild
+from ..actors._child import ActorChild, Behaviour, Child, TaskChild
 from ..actors._dead_letters import DeadLetter, DeadLetters
 from ..actors._mailbox import Mailbox
 from ..actors._run_context import ActionID
@@ -18,23 +18,31 @@ from ..channels._fan_in import open_join
 from ..channels._inbox import Inbox
 from ..channels._lane import Lane
 from ..channels._outlet import Outlet
-from ._bodies import behaviour_factory, task_call, transform_of
+from ._bodies import call_task, make_behaviour, transform_of
 from ._edge import Upstream
 from ._node import Node
 from ._settings import Settings
 
+_NOTHING_PENDING: set[str] = set()
+"""Never added to: see `Cell.expect`. An empty set for each of thousands of actors costs 216 B."""
+_NO_OUTPUTS: Mapping[str, Outlet] = {}
+
 
 @define(eq=False)
 class Cell:
-    """One node of a run: its child, and what it still waits for before it can start."""
+    """One node of a run: its child, and what it still waits for before it can start.
+
+    What the child asks of the runtime are methods here: closures would cost an idle actor 1 KiB.
+    """
 
     node: Node
     child: Child
-    pending: set[str] = field(factory=set)
+    settings: Settings
+    pending: set[str] = _NOTHING_PENDING
     """Batch inputs that do not stand yet, by upstream key."""
     values: dict[str, Any] = field(factory=dict)
     """Batch inputs that do, by upstream key."""
-    collectors: list[tuple[Upstream, Inbox]] = field(factory=list)
+    collectors: tuple[tuple[Upstream, Inbox], ...] = ()
     """Streams that a batch task waits for to their end."""
     seen: tuple[float, int, int] = (0.0, 0, 0)
     """When status was read last, and what had been received and sent by then."""
@@ -45,6 +53,59 @@ class Cell:
         if self.node.keyed:
             return MappingProxyType(ordered)
         return next(iter(ordered.values()), None)
+
+    def expect(self, key: str) -> None:
+        """Wait for one more batch input before the start."""
+        if not self.pending:
+            self.pending = set()
+        self.pending.add(key)
+
+    # -- what the child asks for -------------------------------------------------------------
+
+    def _action(self) -> ActionID:
+        run = self.settings.run_context
+        return ActionID(
+            name=self.node.name,
+            run_name=run.run_name,
+            project=run.project,
+            domain=run.domain,
+            org=run.org,
+        )
+
+    def call(self, context: TaskContext[Any, Any, Any]) -> Awaitable[Any]:
+        return call_task(self.node, context)
+
+    def task_context(self) -> TaskContext[Any, Any, Any]:
+        settings = self.settings
+        return TaskContext(
+            state=settings.state,
+            deps=settings.deps,
+            inputs=self.inputs(),
+            config=settings.config,
+            run_context=settings.run_context,
+            action=self._action(),
+        )
+
+    def behaviour(self) -> Behaviour:
+        return make_behaviour(self.node)
+
+    def actor_context(self) -> ActorContext[Any, Any, Any, Any]:
+        settings, child = self.settings, self.child
+        assert isinstance(child, ActorChild)
+        assert child.outlet is not None
+        make = GeneratorContext if self.node.shape.is_generator else ActorContext
+        return make(
+            state=settings.state,
+            deps=settings.deps,
+            inputs=self.inputs(),
+            config=settings.config,
+            run_context=settings.run_context,
+            action=self._action(),
+            mailbox=child.mailbox,
+            outlet=child.outlet,
+            outputs=child.outputs,
+            stopping=child.stopping,
+        )
 
 
 class Wiring:
@@ -64,42 +125,14 @@ class Wiring:
                 self._connect(cell, upstream)
         return self.cells
 
-    def _action(self, node: Node) -> ActionID:
-        run = self._settings.run_context
-        return ActionID(
-            name=node.name,
-            run_name=run.run_name,
-            project=run.project,
-            domain=run.domain,
-            org=run.org,
-        )
-
     def _task(self, node: Node) -> Cell:
-        settings, action = self._settings, self._action(node)
-        cell: Cell
-
-        def make_context() -> TaskContext[Any, Any, Any]:
-            return TaskContext(
-                state=settings.state,
-                deps=settings.deps,
-                inputs=cell.inputs(),
-                config=settings.config,
-                run_context=settings.run_context,
-                action=action,
-            )
-
-        child = TaskChild(
-            node.name,
-            node.options.policy,
-            probe=settings.harness.probe,
-            call=task_call(node),
-            make_context=make_context,
-        )
-        cell = Cell(node, child)
+        child = TaskChild(node.name, node.options.policy, probe=self._settings.harness.probe)
+        cell = Cell(node, child, self._settings)
+        child.call, child.make_context = cell.call, cell.task_context
         return cell
 
     def _actor(self, node: Node) -> Cell:
-        settings, options, action = self._settings, node.options, self._action(node)
+        settings, options = self._settings, node.options
         run = settings.run_context
         streams = [u for u in node.upstreams if self._nodes[u.node].kind == "actor"]
         box = Mailbox(
@@ -115,37 +148,17 @@ class Wiring:
             ),
         )
         outlet = self._outlet(box, node)
-        outputs = {name: self._outlet(box, node) for name in options.outputs}
-        make: type[ActorContext[Any, Any, Any, Any]]
-        make = GeneratorContext if node.shape.is_generator else ActorContext
-        cell: Cell
-
-        def make_context() -> ActorContext[Any, Any, Any, Any]:
-            return make(
-                state=settings.state,
-                deps=settings.deps,
-                inputs=cell.inputs(),
-                config=settings.config,
-                run_context=run,
-                action=action,
-                mailbox=box,
-                outlet=outlet,
-                outputs=outputs,
-                stopping=child.stopping,
-            )
-
         child = ActorChild(
             node.name,
             options.policy,
             probe=settings.harness.probe,
             mailbox=box,
             outlet=outlet,
-            outputs=outputs,
-            make_behaviour=behaviour_factory(node, lambda: cell.inputs()),
-            make_context=make_context,
+            outputs={name: self._outlet(box, node) for name in options.outputs} or _NO_OUTPUTS,
             shutdown=options.shutdown,
         )
-        cell = Cell(node, child)
+        cell = Cell(node, child, settings)
+        child.make_behaviour, child.make_context = cell.behaviour, cell.actor_context
         return cell
 
     def _outlet(self, box: Mailbox, node: Node) -> Outlet:
@@ -160,7 +173,7 @@ class Wiring:
     def _connect(self, cell: Cell, upstream: Upstream) -> None:
         source = self.cells[upstream.node].child
         if not isinstance(source, ActorChild):
-            cell.pending.add(upstream.key)
+            cell.expect(upstream.key)
             return
         outlet = source.outlet if upstream.output is None else source.outputs[upstream.output]
         assert outlet is not None
@@ -168,8 +181,8 @@ class Wiring:
             inbox: Inbox = cell.child.mailbox
         else:
             inbox = Inbox(cell.node.name, self._settings.harness.meter())
-            cell.collectors.append((upstream, inbox))
-            cell.pending.add(upstream.key)
+            cell.collectors = (*cell.collectors, (upstream, inbox))
+            cell.expect(upstream.key)
         lane = self._lane(cell.node, upstream, inbox)
         inbox.add_lane(lane)
         outlet.add_lane(lane)
