@@ -144,7 +144,7 @@ class Inbox:
             return self.join.at_end(self.lanes)
         only = self.only
         if only is not None:
-            return only.ended and not only.buffer
+            return (only.ended or only.weak) and not only.buffer
         return not self.ready and all(lane.ended or lane.weak for lane in self.lanes)
 
     async def wait(self) -> None:
