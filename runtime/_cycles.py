@@ -22,30 +22,40 @@ class Cycle:
     members: tuple[Mailbox, ...]
     feedback: tuple[Lane, ...]
 
-    def check(self, about_to_wait: Mailbox) -> None:
+    def check(self, about_to_wait: Mailbox | None = None) -> None:
         """End the feedback edges if nothing can move in this cycle any more."""
         for box in self.members:
+            if box.closed:
+                continue  # it has ended before the others
             if box is not about_to_wait and box.bay.task is None:
                 return
-            if box.leased is not None or box.returned:
+            # What a join keeps until its other parts come is no message yet, and may never be.
+            if box.leased is not None or box.returned or box.has_message():
                 return
             for lane in box.lanes:
                 inner = lane.source.partition(".")[0] in self.names
-                if lane.buffer or not (inner or lane.ended or lane.weak):
+                if not (inner or lane.ended or lane.weak):
                     return
         for lane in self.feedback:
             lane.end()
 
 
-def watch_cycles(cells: Mapping[str, Cell]) -> None:
-    """Let the actors of every cycle look whether it has run dry before they wait."""
-    for cell in cells.values():
-        for upstream in cell.node.upstreams:
-            if upstream.edge.feedback:
-                _watch(cells, upstream.node, cell.node.name)
+def watch_cycles(cells: Mapping[str, Cell]) -> list[Cycle]:
+    """Let the actors of every cycle look whether it has run dry before they wait.
+
+    Returns:
+        The cycles, to be looked at when a node ends too: a join that holds a part of its next
+        message does not hear that the stream of that part has ended.
+    """
+    return [
+        _watch(cells, upstream.node, cell.node.name)
+        for cell in cells.values()
+        for upstream in cell.node.upstreams
+        if upstream.edge.feedback
+    ]
 
 
-def _watch(cells: Mapping[str, Cell], start: str, end: str) -> None:
+def _watch(cells: Mapping[str, Cell], start: str, end: str) -> Cycle:
     names = _reach(cells, start) & _reach_back(cells, end)
     boxes: list[Mailbox] = []
     feedback: list[Lane] = []
@@ -58,6 +68,7 @@ def _watch(cells: Mapping[str, Cell], start: str, end: str) -> None:
     cycle = Cycle(frozenset(names), tuple(boxes), tuple(feedback))
     for box in boxes:
         box.on_idle = partial(_check_both, box.on_idle, partial(cycle.check, box))
+    return cycle
 
 
 def _check_both(first: Callable[[], None] | None, second: Callable[[], None]) -> None:

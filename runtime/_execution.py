@@ -20,8 +20,9 @@ from ..channels._inbox import EndOfInput, Inbox
 from ..channels._lane import Lane
 from ..channels._lineage import Detached
 from ..channels._outlet import NOTHING, Outlet
-from ._cycles import watch_cycles
+from ._cycles import Cycle, watch_cycles
 from ._edge import Upstream
+from ._leaf import only_leaf
 from ._node import Node
 from ._options import UNSET
 from ._report import (
@@ -34,6 +35,7 @@ from ._report import (
     report_node,
 )
 from ._settings import Settings
+from ._watchdog import watch_loop
 from ._wiring import Cell, Wiring
 
 log = logging.getLogger("trouper")
@@ -68,9 +70,14 @@ class Execution:
         self.failed_node: str | None = None
         self.reason = ""
         self.interrupted = False
+        self.broken_off = False
+        """Whether a cancel or an exit from outside went through the run."""
         self.cut_short: list[str] = []
         self.started_at = self.ended_at = 0.0
+        self._cycles: list[Cycle] = []
         self._readers: dict[str, list[tuple[Cell, str]]] = {name: [] for name in self.cells}
+        # By name, so that the end of a child costs the same in a graph of any size.
+        self._sources = {name: cell for name, cell in self.cells.items() if is_source(cell)}
         self._supervisor: Supervisor | None = None
         self._nursery: trio.Nursery | None = None
         for cell in self.cells.values():
@@ -84,24 +91,37 @@ class Execution:
         """Run the graph to its end. Never raises for a failed node: see `result`."""
         self.started_at = trio.current_time()
         try:
-            with self.scope:
+            with watch_loop(self.settings.harness.watchdog), self.scope:
                 async with trio.open_nursery() as nursery:
                     self._nursery = nursery
                     rng = random.Random(self.settings.harness.seed)
                     self._supervisor = Supervisor(nursery, self, rng=rng)
+                    self._open_inlets()
+                    # Whoever opened the run has a turn before any node: what it reads from the
+                    # start it reads from the first message on.
+                    await trio.lowlevel.checkpoint()
                     self._begin(nursery)
-            self._settle()
+        except BaseException as error:
+            self.broken_off = True
+            self.reason = self.reason or f"broken off by {only_leaf(error)!r}"
+            raise
         finally:
+            self._settle()
             self.ended_at = trio.current_time()
             self.finished.set()
             self.sources_ended.set()
 
+    @property
+    def is_begun(self) -> bool:
+        return self._nursery is not None
+
+    def _open_inlets(self) -> None:
+        for name, cell in self.cells.items() if self.settings.is_open else ():
+            if not cell.node.upstreams and isinstance(cell.child, ActorChild):
+                self._open_inlet(name, cell.child, weak=False)
+
     def _begin(self, nursery: trio.Nursery) -> None:
-        watch_cycles(self.cells)
-        if self.settings.is_open:
-            for name, cell in self.cells.items():
-                if not cell.node.upstreams and isinstance(cell.child, ActorChild):
-                    self._open_inlet(name, cell.child, weak=False)
+        self._cycles = watch_cycles(self.cells)
         for cell in self.cells.values():
             for upstream, inbox in cell.collectors:
                 nursery.start_soon(self._collect, cell, upstream, inbox)
@@ -111,7 +131,7 @@ class Execution:
 
     def _start(self, cell: Cell) -> None:
         child = cell.child
-        if isinstance(child, ActorChild) and cell.node.upstreams and not child.mailbox.lanes:
+        if isinstance(child, ActorChild) and cell.node.upstreams and is_source(cell):
             # Batch upstreams only: receive() gives ctx.inputs once, then ends.
             lane = Lane("@inputs", cell.node.name, child.mailbox)
             child.mailbox.add_lane(lane)
@@ -153,6 +173,8 @@ class Execution:
             self._start(cell)
 
     def _refuse(self, cell: Cell, error: Exception) -> None:
+        if cell.child.state is State.FAILED:
+            return  # another of its streams was refused at the same moment
         cell.child.move(Event.GIVE_UP)
         cell.child.error = error
         self.child_failed(cell.child, error, str(error))
@@ -162,7 +184,10 @@ class Execution:
     def child_ended(self, child: Child) -> None:
         for cell, key in self._readers[child.name]:
             self._deliver(cell, key, child.value)
-        if all(cell.child.state in _ENDED for cell in self.cells.values() if is_source(cell)):
+        for cycle in self._cycles:
+            cycle.check()
+        self._sources.pop(child.name, None)
+        if not self._sources:
             self.sources_ended.set()
 
     def child_failed(self, child: Child, error: Exception, reason: str) -> None:
@@ -173,7 +198,9 @@ class Execution:
         self.scope.cancel()
 
     def cancel(self, reason: str) -> None:
-        """Cancel everything that runs. Idempotent."""
+        """Cancel everything that runs. Idempotent, and without effect after the end."""
+        if self.finished.is_set():
+            return
         self.reason = self.reason or reason
         self.scope.cancel()
 
@@ -187,30 +214,47 @@ class Execution:
         Args:
             budget: seconds.
         """
+        until = trio.current_time() + budget
         if self.status == "running":
             self.status = "draining"
-            for outlet in self.inlets.values():
-                outlet.end()
-            for cell in self.cells.values():
-                if isinstance(cell.child, ActorChild):
-                    cell.child.stopping.set()
-                    if is_source(cell):
-                        for outlet in cell.child.all_outlets():
-                            outlet.finish_after_next("the run drains")
-        if all(cell.child.state in _ENDED for cell in self.cells.values() if is_source(cell)):
+            self._stop_sources()
+        if not self._sources:
             self.sources_ended.set()
-        with trio.move_on_after(budget / 2):
+        with trio.move_on_at(until - budget / 2):
             await self.sources_ended.wait()
-        for cell in self._alive():
-            if is_source(cell) and isinstance(cell.child, ActorChild):
-                self.cut_short.append(cell.node.name)
+        for cell in tuple(self._sources.values()):
+            # One that waits for a batch input has not begun; it ends with its first message.
+            if cell.child.state not in (State.WAITING, *_ENDED):
+                self._cut(cell)
                 cell.child.retire()
-        with trio.move_on_after(budget / 2):
+        with trio.move_on_at(until):
             await self.finished.wait()
         if not self.finished.is_set():
-            self.cut_short += [cell.node.name for cell in self._alive()]
+            for cell in self._alive():
+                self._cut(cell)
             self.cancel(f"the drain took longer than its budget of {budget:g} s")
             await self.finished.wait()
+
+    def _stop_sources(self) -> None:
+        for outlet in self.inlets.values():
+            outlet.end()
+        for name, cell in self.cells.items():
+            child = cell.child
+            if not isinstance(child, ActorChild):
+                continue
+            child.stopping.set()
+            if name not in self._sources:
+                continue
+            for outlet in child.all_outlets():
+                outlet.finish_after_next("the run drains")
+            box = child.mailbox
+            if child.state is State.RESTARTING and box.at_end() and not box.returned:
+                # It waits for its next incarnation, which would find nothing to do.
+                child.retire()
+
+    def _cut(self, cell: Cell) -> None:
+        if cell.node.name not in self.cut_short:
+            self.cut_short.append(cell.node.name)
 
     def _alive(self) -> list[Cell]:
         return [cell for cell in self.cells.values() if cell.child.state not in _ENDED]
@@ -229,7 +273,7 @@ class Execution:
         options = self.cells[name].node.options
         lane = Lane(RUN, name, child.mailbox, capacity=options.capacity, overflow=options.overflow)
         lane.weak = weak
-        outlet = Outlet(Detached(RUN), self.settings.harness.meter())
+        outlet = Outlet(Detached(RUN, into=name), self.settings.harness.meter())
         child.mailbox.add_lane(lane)
         outlet.add_lane(lane)
         self.inlets[name] = outlet
@@ -254,7 +298,8 @@ class Execution:
     def outcome(self) -> Literal["completed", "failed", "cancelled"]:
         if self.error is not None:
             return "failed"
-        return "cancelled" if self.scope.cancelled_caught or self.cut_short else "completed"
+        cut = self.scope.cancelled_caught or self.broken_off or self.cut_short
+        return "cancelled" if cut else "completed"
 
     def result(self) -> WorkflowResult:
         """Return how the run ended; once `finished` is set."""

@@ -9,7 +9,7 @@ from ..actors._child import ActorChild
 from ..actors._dead_letters import DeadLetter
 from ..channels._context import message_context
 from ..channels._outlet import EndOfOutput
-from ..channels._overflow import OverflowPolicy
+from ..channels._overflow import OverflowPolicy, check_capacity, check_overflow
 from ._convert_message import convert_message
 from ._execution import Execution
 from ._message_types import expected_types
@@ -35,6 +35,8 @@ class Run:
     # -- life --------------------------------------------------------------------------------
 
     async def __aenter__(self) -> "Run":
+        if self._execution.is_begun:
+            raise RuntimeError("this run was entered before; call wf.open() again for another")
         self._nursery = trio.open_nursery()
         nursery = await self._nursery.__aenter__()
         started = trio.Event()
@@ -77,14 +79,22 @@ class Run:
         """
         if not budget > 0:
             raise ValueError(f"drain() takes a budget > 0 s, got {budget}; run.cancel() is at once")
+        self._check_begun("drain")
         if not self._execution.finished.is_set():
             await self._execution.drain(budget)
         return self._execution.result()
 
     async def wait(self) -> WorkflowResult:
         """Wait for the end and return the result; never raises for a failed node."""
+        self._check_begun("wait")
         await self._execution.finished.wait()
         return self._execution.result()
+
+    def _check_begun(self, what: str) -> None:
+        if not self._execution.is_begun:
+            raise RuntimeError(
+                f"run.{what}() before the run has begun; write `async with wf.open() as run:`"
+            )
 
     # -- messages ----------------------------------------------------------------------------
 
@@ -101,6 +111,7 @@ class Run:
             ValueError: there is no such node or upstream, or none was named and several could be.
             NodeEnded: the node takes nothing more. `x` was not accepted.
         """
+        self._check_begun("send")
         execution = self._execution
         name = self._target(to)
         cell = execution.cells[name]
@@ -189,8 +200,11 @@ class Run:
         """Return the node's output as a stream: of an actor, by name (`node` or `node.output`).
 
         Raises:
-            ValueError: there is no such node or output, or it is a batch task.
+            ValueError: there is no such node or output, it is a batch task, or an option is not
+                legal.
         """
+        owner = f"the stream of {node!r}"
+        check_capacity(capacity, overflow=check_overflow(overflow, owner=owner), owner=owner)
         key = node if isinstance(node, str) else self._name_of(node)
         name, _, output = key.partition(".")
         child = self._execution.cells[self._name_of(name)].child

@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Any
 
+import trio
+
 from ..channels._inbox import EndOfInput, Inbox
 from ..channels._lane import Lane
 from ..channels._outlet import Outlet
@@ -36,7 +38,9 @@ class Stream:
 
     def _attach(self, overflow: OverflowPolicy) -> None:
         inbox = Inbox(f"stream of {self._node}")
-        lane = Lane(self._node, "@stream", inbox, capacity=self._capacity, overflow=overflow)
+        # What drops the oldest has to keep one at least.
+        capacity = self._capacity if overflow == "block" else max(1, self._capacity)
+        lane = Lane(self._node, "@stream", inbox, capacity=capacity, overflow=overflow)
         inbox.add_lane(lane)
         if self._is_over:
             lane.end()
@@ -70,13 +74,19 @@ class Stream:
         return self
 
     async def __anext__(self) -> Any:
-        assert self._inbox is not None
-        if self._inbox.credit <= 0:
+        inbox = self._inbox
+        assert inbox is not None
+        if inbox.credit <= 0:
+            if inbox.bay.task is not None:
+                raise trio.BusyResourceError(
+                    f"another task reads this stream of {self._node!r}; call run.stream() again "
+                    "for a stream of its own"
+                )
             try:
-                await self._inbox.wait()
+                await inbox.wait()
             except EndOfInput:
                 raise StopAsyncIteration from None
-        return self._inbox.pop().payload
+        return inbox.pop().payload
 
 
 Stream.__module__ = "trouper"
