@@ -217,7 +217,7 @@ class Leases(Inbox, Lineage):
             self.on_dead(DeadLetter(self.name, envelope, reason, failures))
 
     def _let_go(self) -> None:
-        self.leased = None
+        self.leased = self.root = None
         self.batch = ()
         self._failures = ()
         for outlet in self.outlets:

@@ -49,7 +49,7 @@ class Mailbox(Leases):
         """Go on with a message just taken whose context is another than the last one's."""
         payload = self._hand_out(envelope)
         if payload is NOTHING:
-            self.leased = None
+            self.leased = self.root = None
             return await self.take_slow()
         return payload
 
@@ -133,7 +133,8 @@ class Mailbox(Leases):
             return False
         if self.holds or self.timed:
             return True
-        self.leased = None
+        # Without a message in hand, `root` too is None: that is how the senders' fast path knows.
+        self.leased = self.root = None
         if self.batch:
             self.batch = ()
         if self._failures:
