@@ -1,0 +1,68 @@
+"""Envelopes, and the context of a message made from several."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trouper import Envelope, MessageContext
+from trouper.channels._context import merge_contexts, message_context
+from trouper.channels._envelope import NO_CONTEXT
+
+CONTEXTS = st.builds(
+    MessageContext,
+    run=st.just("n"),
+    custom_context=st.dictionaries(st.sampled_from("abc"), st.sampled_from("xyz")),
+    traceparent=st.none() | st.sampled_from(["t1", "t2", "t3"]),
+    links=st.lists(st.sampled_from(["t1", "t4"]), max_size=2).map(tuple),
+    deadline=st.none() | st.floats(0, 100),
+)
+
+
+@given(contexts=st.lists(CONTEXTS, min_size=1, max_size=5))
+def test_merged_contexts(contexts: list[MessageContext]) -> None:
+    """X2"""
+    merged, conflicts = merge_contexts(contexts)
+    deadlines = [each.deadline for each in contexts if each.deadline is not None]
+    assert merged.deadline == min(deadlines, default=None)
+    winners: dict[str, str] = {}
+    for context in reversed(contexts):
+        winners |= context.custom_context
+    assert merged.custom_context == winners
+    assert conflicts == sum(
+        winners[key] != value for each in contexts for key, value in each.custom_context.items()
+    )
+    if len(contexts) > 1:
+        parents = {each.traceparent for each in contexts} - {None}
+        assert set(merged.links) == parents | {link for each in contexts for link in each.links}
+        assert len(set(merged.links)) == len(merged.links)
+
+
+def test_one_context_stays_what_it_is() -> None:
+    context = MessageContext(run="n", traceparent="t")
+    assert merge_contexts([context, context]) == (context, 0)
+    assert merge_contexts([context, context])[0] is context
+
+
+def test_outside_of_any_message_there_is_no_context() -> None:
+    assert message_context.get() is NO_CONTEXT
+
+
+@pytest.mark.parametrize(
+    ("origin", "id"),
+    [
+        (None, "a:7"),
+        (("s", 3), "s:3"),
+        (((("s", 3), "n", 2), "m", 1), "s:3/n.2/m.1"),
+    ],
+)
+def test_the_id_reads_from_the_source_on(origin: tuple[object, ...] | None, id: str) -> None:
+    assert Envelope("x", "a", 7, origin=origin).id == id
+    assert Envelope("x", "a", 7, attempt=3, origin=origin, resent=True).id == id
+
+
+def test_an_envelope_never_changes() -> None:
+    envelope = Envelope("x", "a", 7)
+    with pytest.raises(AttributeError):
+        envelope.attempt = 2  # type: ignore[misc]
+    assert msgspec.structs.replace(envelope, attempt=2).payload == "x"
