@@ -6,7 +6,7 @@ lives in one nursery: nothing outlives the run.
 
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import trio
@@ -60,6 +60,11 @@ class Execution:
         self.workflow = workflow
         self.settings = settings
         self.dead_letters = DeadLetters()
+        run = settings.run_context
+        self.context = MessageContext(
+            run=run.run_name, parent_action=RUN, custom_context=run.custom_context
+        )
+        """Of messages from outside."""
         self.cells = Wiring(nodes, settings, self.dead_letters).build()
         self.inlets: dict[str, Outlet] = {}
         self.scope = trio.CancelScope()
@@ -74,7 +79,7 @@ class Execution:
         """Whether a cancel or an exit from outside went through the run."""
         self.cut_short: list[str] = []
         self.started_at = self.ended_at = 0.0
-        self._cycles: list[Cycle] = []
+        self._cycles: Mapping[str, Sequence[Cycle]] = {}
         self._readers: dict[str, list[tuple[Cell, str]]] = {name: [] for name in self.cells}
         # By name, so that the end of a child costs the same in a graph of any size.
         self._sources = {name: cell for name, cell in self.cells.items() if is_source(cell)}
@@ -184,7 +189,7 @@ class Execution:
     def child_ended(self, child: Child) -> None:
         for cell, key in self._readers[child.name]:
             self._deliver(cell, key, child.value)
-        for cycle in self._cycles:
+        for cycle in self._cycles.get(child.name, ()):
             cycle.check()
         self._sources.pop(child.name, None)
         if not self._sources:
@@ -245,7 +250,7 @@ class Execution:
             child.stopping.set()
             if name not in self._sources:
                 continue
-            for outlet in child.all_outlets():
+            for outlet in () if _is_fed(child) else child.all_outlets():
                 outlet.finish_after_next("the run drains")
             box = child.mailbox
             if child.state is State.RESTARTING and box.at_end() and not box.returned:
@@ -277,13 +282,6 @@ class Execution:
         child.mailbox.add_lane(lane)
         outlet.add_lane(lane)
         self.inlets[name] = outlet
-
-    def message_context(self) -> MessageContext:
-        """Return the context of a message from outside."""
-        run = self.settings.run_context
-        return MessageContext(
-            run=run.run_name, parent_action=RUN, custom_context=run.custom_context
-        )
 
     # -- the end -----------------------------------------------------------------------------
 
@@ -350,6 +348,12 @@ def is_source(cell: Cell) -> bool:
     return isinstance(cell.child, ActorChild) and all(
         lane.source in (RUN, "@inputs") for lane in cell.child.mailbox.lanes
     )
+
+
+def _is_fed(child: ActorChild) -> bool:
+    """Return whether a node without upstreams lives on messages from outside: it ends with them."""
+    inlets = [lane for lane in child.mailbox.lanes if lane.source == RUN]
+    return any(lane.sent or child.mailbox.owner is not None for lane in inlets)
 
 
 def _too_many(node: str, upstream: str, most: int) -> str:

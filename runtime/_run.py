@@ -1,5 +1,6 @@
 """The live handle of a run."""
 
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
@@ -8,12 +9,14 @@ import trio
 from ..actors._child import ActorChild
 from ..actors._dead_letters import DeadLetter
 from ..channels._context import message_context
+from ..channels._envelope import NO_CONTEXT
 from ..channels._outlet import EndOfOutput
 from ..channels._overflow import OverflowPolicy, check_capacity, check_overflow
 from ._convert_message import convert_message
 from ._execution import Execution
 from ._message_types import expected_types
 from ._names import suggest
+from ._outside_context import outside_context
 from ._report import StatusReport, WorkflowResult
 from ._stream import Stream
 
@@ -98,17 +101,32 @@ class Run:
 
     # -- messages ----------------------------------------------------------------------------
 
-    async def send(self, x: Any, to: Any = None, *, source: str | None = None) -> None:
+    async def send(
+        self,
+        x: Any,
+        to: Any = None,
+        *,
+        source: str | None = None,
+        timeout: float | None = None,
+        correlation_id: str | None = None,
+        traceparent: str | None = None,
+        custom_context: Mapping[str, str] | None = None,
+    ) -> None:
         """Send a message into a node from outside; wait while its inlet is full.
 
         Args:
             x: converted to the node's input type, strictly.
             to: the node, by name or object; may be left out if only one node has no upstream.
             source: the upstream to stand in for; needed by zip and latest nodes.
+            timeout: seconds until the message's deadline: it, and what is made from it, is
+                dead-lettered as `expired` when it is not handled by then.
+            correlation_id, traceparent, custom_context: travel with the message and with what is
+                made from it; `traceparent` is a W3C header, `custom_context` goes over the run's.
 
         Raises:
-            TypeError: `x` is not of the node's input type.
-            ValueError: there is no such node or upstream, or none was named and several could be.
+            TypeError: `x` is not of the node's input type, or `custom_context` not of str.
+            ValueError: there is no such node or upstream, or none was named and several could be;
+                or `timeout` or `traceparent` is not legal.
             NodeEnded: the node takes nothing more. `x` was not accepted.
         """
         self._check_begun("send")
@@ -118,9 +136,15 @@ class Run:
         child = cell.child
         assert isinstance(child, ActorChild)
         x = convert_message(x, self._type_of(name, source), node=name)
-        token = None
-        if message_context.get().run == "":
-            token = message_context.set(execution.message_context())
+        current = message_context.get()
+        context = outside_context(
+            execution.context if current is NO_CONTEXT else current,
+            timeout=timeout,
+            correlation_id=correlation_id,
+            traceparent=traceparent,
+            custom_context=custom_context,
+        )
+        token = message_context.set(context)
         try:
             if execution.status != "running" or child.state.value in (
                 "done",
@@ -138,8 +162,7 @@ class Run:
                 f"{execution.status}); the message was not accepted"
             ) from None
         finally:
-            if token is not None:
-                message_context.reset(token)
+            message_context.reset(token)
 
     async def _send_as(self, child: ActorChild, source: str, x: Any) -> None:
         lanes = {lane.source: lane for lane in child.mailbox.lanes}
