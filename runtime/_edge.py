@@ -1,6 +1,6 @@
 """One edge of the graph, as the user declares it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from attrs import field, frozen
@@ -46,7 +46,7 @@ class Upstream:
     edge: Edge
 
 
-DependsOn = str | Iterable[Any] | Mapping[Any, Edge] | None
-"""Names or node objects; a mapping gives each edge its settings."""
+DependsOn = str | Callable[..., Any] | Iterable[Any] | Mapping[Any, Edge] | None
+"""A name or node object, or several; a mapping gives each edge its settings."""
 
 Edge.__module__ = "trouper"

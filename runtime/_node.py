@@ -81,18 +81,26 @@ def make_node(
 def _upstreams(
     node: str, depends_on: DependsOn, name_of: Callable[[Any], str | None]
 ) -> Iterable[Upstream]:
-    entries: Iterable[Any] = [depends_on] if isinstance(depends_on, str) else (depends_on or ())
-    settings = cast("Mapping[Any, Any]", depends_on if isinstance(depends_on, Mapping) else {})
     seen: set[str] = set()
-    for entry in entries:
+    for entry, edge in _entries(depends_on):
         key = entry if isinstance(entry, str) else (name_of(entry) or infer_name(entry))
         if key in seen:
             raise ValueError(f"{node!r} names its upstream {key!r} twice; leave one out")
         seen.add(key)
-        edge = cast("object", settings[entry]) if entry in settings else Edge()
         if not isinstance(edge, Edge):
             raise TypeError(
                 f"depends_on of {node!r} maps {key!r} to {edge!r}; it takes trouper.Edge(...)"
             )
         upstream, _, output = key.partition(".")
         yield Upstream(key, upstream, output or None, edge)
+
+
+def _entries(depends_on: DependsOn) -> Iterable[tuple[Any, object]]:
+    """Yield names or objects with their settings. Only a mapping's keys have to be hashable."""
+    if isinstance(depends_on, Mapping):
+        return cast("Mapping[Any, object]", depends_on).items()
+    if depends_on is None:
+        return ()
+    if isinstance(depends_on, str) or not isinstance(depends_on, Iterable):
+        return [(depends_on, Edge())]
+    return [(entry, Edge()) for entry in cast("Iterable[Any]", depends_on)]

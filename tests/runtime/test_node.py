@@ -1,6 +1,7 @@
 """From what the user declares to a node: names, upstreams, types."""
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -63,7 +64,11 @@ def test_upstreams_may_be_objects() -> None:
     ("depends_on", "error", "text"),
     [
         (["a", "a"], ValueError, "'b' names its upstream 'a' twice"),
-        ({"a": 64}, TypeError, r"depends_on of 'b' maps 'a' to 64; it takes trouper\.Edge\(\.\.\.\)"),
+        (
+            {"a": 64},
+            TypeError,
+            r"depends_on of 'b' maps 'a' to 64; it takes trouper\.Edge\(\.\.\.\)",
+        ),
     ],
 )
 def test_wrong_upstreams_are_named(depends_on: Any, error: type[Exception], text: str) -> None:
@@ -109,3 +114,24 @@ def test_workflows_and_nodes_have_plain_names(name: str) -> None:
         trouper.Workflow(name)
     with pytest.raises(ValueError, match="is no node name"):
         trouper.Workflow().task(name=name)(sleeps(0))
+
+
+def test_one_upstream_may_stand_alone_as_an_object() -> None:
+    wf = trouper.Workflow("alone")
+    source = wf.actor(name="source")(counts(1))
+    wf.actor(name="reader", depends_on=source)(counts(1))
+    assert keys(wf, "reader") == ["source"]
+
+
+def test_an_upstream_object_need_not_be_hashable() -> None:
+    @dataclass
+    class Fetch:
+        url: str
+
+        async def execute(self, ctx: trouper.TaskContext) -> str:
+            return self.url
+
+    wf = trouper.Workflow("unhashable")
+    fetch = wf.add(Fetch("x"))
+    wf.actor(name="reader", depends_on=[fetch])(counts(1))
+    assert keys(wf, "reader") == ["fetch"]
