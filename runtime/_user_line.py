@@ -36,9 +36,14 @@ def node_name(frame: FrameType) -> str | None:
 
 
 def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
-    while frame is not None:
+    """Yield the frames of the task that runs, innermost first; not of whoever started trio."""
+    while frame is not None and not _is_scheduler(frame):
         yield frame
         frame = frame.f_back
+
+
+def _is_scheduler(frame: FrameType) -> bool:
+    return frame.f_code.co_name == "unrolled_run" and _is_machinery(frame)
 
 
 def _is_machinery(frame: FrameType) -> bool:

@@ -18,7 +18,7 @@ from ._user_line import node_name, user_line
 log = logging.getLogger("trouper")
 
 BEAT = 0.5
-"""Seconds between two questions."""
+"""Seconds between two questions, at most."""
 
 
 @contextmanager
@@ -42,9 +42,10 @@ def watch_loop(limit: float | None) -> Generator[None, None, None]:
 class _Watchdog:
     def __init__(self, limit: float) -> None:
         self._limit = limit
+        self._beat = min(BEAT, limit / 2)
         self._token = trio.lowlevel.current_trio_token()
         self._loop_thread = threading.get_ident()
-        self._answered = threading.Event()
+        self._answered_at: float | None = None
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="trouper watchdog", daemon=True)
 
@@ -54,36 +55,42 @@ class _Watchdog:
     def stop(self) -> None:
         """End the thread; nothing of a run outlives it."""
         self._stopped.set()
-        self._answered.set()
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._stopped.is_set():
-            asked = perf_counter()
-            self._answered.clear()
-            # Between the look above and the clearing, `stop` may have come.
-            if self._stopped.is_set():
-                return
-            self._token.run_sync_soon(self._answered.set, idempotent=True)
-            if not self._answered.wait(self._limit):
-                self._report(asked)
-            self._stopped.wait(BEAT)
+        asked, has_warned = self._ask(), False
+        while not self._stopped.wait(self._beat):
+            if self._answered_at is not None:
+                if has_warned:
+                    self._say_free(asked)
+                asked, has_warned = self._ask(), False
+            elif not has_warned and perf_counter() - asked >= self._limit:
+                self._warn(asked)
+                has_warned = True
+        if has_warned:
+            self._say_free(asked)
 
-    def _report(self, asked: float) -> None:
+    def _ask(self) -> float:
+        self._answered_at = None
+        self._token.run_sync_soon(self._answer)
+        return perf_counter()
+
+    def _answer(self) -> None:
+        self._answered_at = perf_counter()
+
+    def _warn(self, asked: float) -> None:
         # The public, documented way in spite of its underscore.
-        frame = sys._current_frames().get(self._loop_thread)  # pyright: ignore[reportPrivateUsage]
-        if frame is None or self._answered.is_set():
-            return  # free again since, or its thread is gone
-        node, place = node_name(frame), user_line(frame)
-        # The frame holds all that runs in the loop's thread: let go of it before the long wait.
-        del frame
-        who = "a task" if node is None else repr(node)
+        frame = sys._current_frames()[self._loop_thread]  # pyright: ignore[reportPrivateUsage]
+        node = node_name(frame)
         log.warning(
             "%s has blocked the event loop for %.1f s, at %s; nothing else runs meanwhile: "
             "await instead, or move the call into a thread (trio.to_thread.run_sync)",
-            who,
+            "a task" if node is None else repr(node),
             perf_counter() - asked,
-            place,
+            user_line(frame),
         )
-        self._answered.wait()
-        log.warning("the event loop is free again after %.1f s", perf_counter() - asked)
+
+    def _say_free(self, asked: float) -> None:
+        # When it was stopped, the loop was free again to do it.
+        free_at = self._answered_at or perf_counter()
+        log.warning("the event loop is free again after %.1f s", free_at - asked)
