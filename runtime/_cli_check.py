@@ -37,9 +37,8 @@ def check(target: str) -> Iterator[str]:
         f"{plain(target)}: {plain(workflow.name)} can run: {count(len(nodes), 'node')}, "
         f"{count(edges, 'edge')}"
     )
-    if nodes:
-        head = ("node", "kind", "upstreams", "what a restart meets")
-        yield from columns([head, *map(_row, nodes.values())])
+    head = ("node", "kind", "upstreams", "what a restart meets")
+    yield from columns([head, *map(_row, nodes.values())])
 
 
 def _row(node: Node) -> tuple[str, ...]:

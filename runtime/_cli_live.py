@@ -1,6 +1,7 @@
 """What `trouper run` shows on a terminal: one picture of the run, redrawn four times a second."""
 
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 
@@ -32,6 +33,9 @@ class LiveView:
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self._thread: int | None = None
+        """The one that runs the loop, while the picture is shown."""
+        self._waiting: list[str] = []
         # Without a thread of its own (auto_refresh); a log line goes above the picture.
         self._live = Live(
             Text("starting"),
@@ -42,6 +46,7 @@ class LiveView:
         )
 
     def __enter__(self) -> "LiveView":
+        self._thread = threading.get_ident()
         self._live.start()
         return self
 
@@ -52,18 +57,35 @@ class LiveView:
         traceback: TracebackType | None,
     ) -> None:
         self._live.stop()
+        self._print(self._take())
+        self._thread = None
 
     def say(self, line: str) -> None:
         """Print one harmless line above the picture."""
-        self._console.print(Text(line), soft_wrap=True)
+        if threading.get_ident() == self._thread:
+            # Every print draws the picture again: lines wait for the next one.
+            self._waiting.append(line)
+        else:
+            # The watchdog's line can't wait for a loop that is blocked.
+            self._print([line])
 
     async def watch(self, run: Run) -> None:
         """Draw until it is cancelled."""
         rates = Rates(run.status().nodes)
         while True:
             picture = draw(run.status(), rates, rows=self._console.height - _AROUND)
-            self._live.update(picture, refresh=True)
+            lines = self._take()
+            self._live.update(picture, refresh=not lines)
+            self._print(lines)
             await trio.sleep(PACE)
+
+    def _take(self) -> Sequence[str]:
+        lines, self._waiting = self._waiting, []
+        return lines
+
+    def _print(self, lines: Sequence[str]) -> None:
+        if lines:
+            self._console.print(Text("\n".join(lines)), soft_wrap=True)
 
 
 def draw(status: StatusReport, rates: Rates, *, rows: int) -> Group:

@@ -120,15 +120,16 @@ def _compiled(path: Path, file: str) -> CodeType:
         return compile(path.read_bytes(), file, "exec", dont_inherit=True)
     except OSError as problem:
         raise Problem(f"{plain(path)} can't be read: {problem.strerror}; check it") from None
-    except SyntaxError as problem:
-        at = f", line {problem.lineno}" if problem.lineno else ""
-        line = f"\n    {plain(problem.text.strip())}" if problem.text else ""
-        raise Problem(
-            f"{plain(path)}{at} is no Python: {plain(problem.msg)}; correct it, or name another "
-            f"file{line}"
-        ) from None
-    except ValueError as problem:  # a NUL byte, on Python 3.11
-        raise Problem(f"{plain(path)} is no Python: {plain(problem)}; name another file") from None
+    except (SyntaxError, ValueError) as problem:  # ValueError: a NUL byte, before Python 3.11.4
+        raise Problem(f"{plain(path)}{_no_python(problem)}") from None
+
+
+def _no_python(problem: SyntaxError | ValueError) -> str:
+    line, text = getattr(problem, "lineno", None), getattr(problem, "text", None)
+    at = f", line {line}" if line else ""
+    quoted = f"\n    {plain(text.strip())}" if text else ""
+    what = plain(getattr(problem, "msg", problem))
+    return f"{at} is no Python: {what}; correct it, or name another file{quoted}"
 
 
 def _module_name(path: Path) -> str:
