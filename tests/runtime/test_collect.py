@@ -117,8 +117,7 @@ async def test_one_collector_does_not_hold_up_another_reader(autojump_clock: Moc
 
     @wf.actor(depends_on="numbers")
     async def live(ctx: trouper.ActorContext) -> None:
-        async for number in ctx:
-            got.append(number)
+        got.extend([number async for number in ctx])
 
     wf.task(name="last", depends_on={"numbers": trouper.Edge(capacity=1)})(lambda n: n)
     result = await wf.execute()

@@ -125,9 +125,7 @@ async def test_two_cycles_that_share_nodes(rounds: int, autojump_clock: MockCloc
     done: list[int] = []
     wf = trouper.Workflow()
     wf.actor(name="source")(counts(6, every=1))
-    wf.actor(name="head", depends_on={"source": ON, "near": BACK, "far": BACK})(
-        steps(rounds, done)
-    )
+    wf.actor(name="head", depends_on={"source": ON, "near": BACK, "far": BACK})(steps(rounds, done))
     wf.actor(name="near", depends_on="head")(relays(seconds=0.5))
     wf.actor(name="far", depends_on="head")(relays(seconds=4))
     with trio.fail_after(5000):
@@ -232,9 +230,9 @@ def test_no_schedule_ends_a_cycle_early_or_never(
         sink: list[Any] = []
         wf = trouper.Workflow()
         wf.actor(name="source")(counts(n, every=paces[0]))
-        wf.actor(
-            name="head", depends_on={"source": ON, "b": BACK, "c": BACK}, capacity=capacity
-        )(steps(rounds, done, seconds=paces[1]))
+        wf.actor(name="head", depends_on={"source": ON, "b": BACK, "c": BACK}, capacity=capacity)(
+            steps(rounds, done, seconds=paces[1])
+        )
         wf.actor(name="a", depends_on="head", capacity=capacity)(relays(seconds=paces[2]))
         wf.actor(name="b", depends_on="a", capacity=capacity)(relays())
         wf.actor(name="c", depends_on="a", capacity=capacity)(relays(seconds=paces[3]))

@@ -58,7 +58,9 @@ def test_every_option_is_kept_or_refused(option: str, kind: Kind) -> None:
     value, besides = LEGAL[option]
     if option not in options_of(kind):
         other = "actor" if kind == "task" else "task"
-        with pytest.raises(TypeError, match=rf"'n' is a {kind}; {option} is an option of a {other}"):
+        with pytest.raises(
+            TypeError, match=rf"'n' is an? {kind}; {option} is an option of an? {other}"
+        ):
             check_options(kind, "n", {option: value})
         return
     checked = check_options(kind, "n", {option: value, **besides})
@@ -102,9 +104,7 @@ WRONG: list[tuple[str, Any, type[Exception], str]] = [
 
 
 @pytest.mark.parametrize(("option", "value", "error", "text"), WRONG)
-def test_a_wrong_value_is_named(
-    option: str, value: Any, error: type[Exception], text: str
-) -> None:
+def test_a_wrong_value_is_named(option: str, value: Any, error: type[Exception], text: str) -> None:
     kind: Kind = "actor" if option in options_of("actor") else "task"
     with pytest.raises(error, match=text):
         check_options(kind, "n", {**LEGAL[option][1], option: value})
@@ -162,5 +162,5 @@ def test_a_shutdown_budget_is_for_threads_and_stop_hooks() -> None:
 def test_wf_add_takes_the_options_of_what_the_object_is() -> None:
     wf = trouper.Workflow()
     wf.add(counts(1), capacity=5)
-    with pytest.raises(TypeError, match="'sleeps' is a task; capacity is an option of a actor"):
+    with pytest.raises(TypeError, match="'sleeps' is a task; capacity is an option of an actor"):
         wf.add(sleeps(0), capacity=5)

@@ -35,8 +35,9 @@ async def test_an_exception_in_the_block_cancels_and_arrives_bare(
     """X6: and nothing of the run is left."""
     cleaned: list[str] = []
     error = KeyError("mine")
+    run = endless(cleaned).open()
     with pytest.raises(KeyError) as caught:
-        async with endless(cleaned).open() as run:
+        async with run:
             await trio.sleep(2.5)
             raise error
     assert caught.value is error
@@ -61,8 +62,9 @@ async def test_a_failed_node_does_not_raise_out_of_the_block(autojump_clock: Moc
 async def test_a_cancel_from_outside_goes_through(autojump_clock: MockClock) -> None:
     """X6, X12: and the record of the run is honest."""
     cleaned: list[str] = []
+    run = endless(cleaned).open()
     with trio.move_on_after(3.5) as scope:
-        async with endless(cleaned).open() as run:
+        async with run:
             await trio.sleep_forever()
     assert scope.cancelled_caught
     result = await run.wait()
@@ -78,8 +80,9 @@ async def test_a_cancel_from_outside_goes_through(autojump_clock: MockClock) -> 
 async def test_a_cancel_during_the_drain_goes_through(autojump_clock: MockClock) -> None:
     wf = trouper.Workflow()
     wf.actor(name="stuck")(sleeps(1000))
+    run = wf.open()
     with trio.move_on_after(3) as scope:
-        async with wf.open() as run:
+        async with run:
             await wait_all_tasks_blocked()
     assert scope.cancelled_caught
     assert (await run.wait()).status == "cancelled"
@@ -131,8 +134,9 @@ async def test_a_run_is_entered_once_and_before_it_is_used() -> None:
 async def test_a_cancel_after_the_end_changes_nothing() -> None:
     wf = trouper.Workflow()
     wf.task(name="t")(sleeps(0, 1))
+    run = wf.open()
     with contextlib.suppress(KeyError):
-        async with wf.open() as run:
+        async with run:
             await run.wait()
             run.cancel("late")
             raise KeyError

@@ -1,6 +1,7 @@
 """Messages from outside: converted or refused, kept or handed back, never lost."""
 
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -25,8 +26,7 @@ def typed(got: list[Any]) -> trouper.Workflow:
 
     @wf.actor
     async def points(ctx: trouper.ActorContext[Any, Any, Point, Any]) -> None:
-        async for point in ctx:
-            got.append(point)
+        got.extend([point async for point in ctx])
 
     return wf
 
@@ -44,7 +44,7 @@ async def test_a_wrong_type_is_refused_and_costs_nothing(wrong: Any) -> None:
     got: list[Any] = []
     async with typed(got).open() as run:
         await run.send({"x": 1})
-        with pytest.raises(TypeError, match="'points' takes .*Point, not "):
+        with pytest.raises(TypeError, match=r"'points' takes .*Point, not "):
             await run.send(wrong)
         await run.send({"x": 2})
     result = await run.wait()
@@ -130,8 +130,8 @@ async def test_a_joining_node_needs_to_know_whom_a_message_stands_for(
 
     @wf.actor(depends_on=["a", "c"], fan_in=kind)
     async def join(ctx: trouper.ActorContext[Any, Any, Mapping[str, int], Any]) -> None:
-        async for message in ctx:
-            got.append(dict(message))
+        while True:
+            got.append(dict(await ctx.receive()))
 
     async with wf.open() as run:
         with pytest.raises(ValueError, match=r"source=\.\.\.\), one of 'a', 'c'"):
@@ -184,10 +184,9 @@ async def test_as_many_may_stand_for_a_stream_as_like(autojump_clock: MockClock)
     wf.actor(name="a")(relays())
     wf.actor(name="b")(counts(0))
     wf.actor(name="sink", depends_on=["a", "b"], capacity=1)(collects(got, seconds=1))
-    async with wf.open() as run:
-        async with trio.open_nursery() as nursery:
-            for number in range(8):
-                nursery.start_soon(lambda n=number: run.send(n, to="sink", source="a"))
+    async with wf.open() as run, trio.open_nursery() as nursery:
+        for number in range(8):
+            nursery.start_soon(partial(run.send, number, to="sink", source="a"))
     assert sorted(message["a"] for message in got) == list(range(8))
     assert_edges_closed(await run.wait())
 
@@ -265,9 +264,7 @@ def test_what_was_accepted_is_handled_whatever_comes(
             async for _ in ctx.every(0.7):
                 yield "tick"
 
-        wf.actor(name="sink", depends_on=depends_on, capacity=capacity)(
-            collects(got, seconds=pace)
-        )
+        wf.actor(name="sink", depends_on=depends_on, capacity=capacity)(collects(got, seconds=pace))
 
         async def send(run: trouper.Run, number: int) -> None:
             try:
@@ -276,12 +273,11 @@ def test_what_was_accepted_is_handled_whatever_comes(
                 return
             accepted.append(number)
 
-        async with wf.open() as run:
-            async with trio.open_nursery() as nursery:
-                for number in range(6):
-                    nursery.start_soon(send, run, number)
-                await trio.sleep(stop_at)
-                await run.drain(100)
+        async with wf.open() as run, trio.open_nursery() as nursery:
+            for number in range(6):
+                nursery.start_soon(send, run, number)
+            await trio.sleep(stop_at)
+            await run.drain(100)
         assert sorted(n for n in got if n != "tick") == sorted(accepted)
         assert_edges_closed(await run.wait())
 

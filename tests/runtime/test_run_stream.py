@@ -58,12 +58,14 @@ async def test_a_bare_loop_may_be_left_and_taken_up_again(autojump_clock: MockCl
 
 @pytest.mark.parametrize("overflow", ["drop_oldest", "drop_newest", "latest"])
 async def test_an_open_stream_may_drop_too(overflow: Any, autojump_clock: MockClock) -> None:
-    async with numbers(30, every=0.1).open() as run:
-        async with run.stream("numbers", capacity=2, overflow=overflow) as xs:
-            await trio.sleep(2)
-            first = await anext(aiter(xs))
-            assert xs.dropped > 10
-            assert (first < 2) == (overflow == "drop_newest")
+    async with (
+        numbers(30, every=0.1).open() as run,
+        run.stream("numbers", capacity=2, overflow=overflow) as xs,
+    ):
+        await trio.sleep(2)
+        first = await anext(aiter(xs))
+        assert xs.dropped > 10
+        assert (first < 2) == (overflow == "drop_newest")
 
 
 async def test_a_bare_loop_keeps_one_at_least(autojump_clock: MockClock) -> None:
@@ -159,13 +161,16 @@ async def test_closing_what_was_never_opened_does_nothing() -> None:
 
 
 async def test_two_readers_need_two_streams(autojump_clock: MockClock) -> None:
-    async with numbers(3, every=5).open() as run, run.stream("numbers") as xs:
-        async with trio.open_nursery() as nursery:
-            assert await anext(aiter(xs)) == 0
-            nursery.start_soon(anext, aiter(xs))
-            await wait_all_tasks_blocked()
-            with pytest.raises(trio.BusyResourceError, match="another task reads this stream of"):
-                await anext(aiter(xs))
+    async with (
+        numbers(3, every=5).open() as run,
+        run.stream("numbers") as xs,
+        trio.open_nursery() as nursery,
+    ):
+        assert await anext(aiter(xs)) == 0
+        nursery.start_soon(anext, aiter(xs))
+        await wait_all_tasks_blocked()
+        with pytest.raises(trio.BusyResourceError, match="another task reads this stream of"):
+            await anext(aiter(xs))
 
 
 async def test_named_outputs_and_objects(autojump_clock: MockClock) -> None:

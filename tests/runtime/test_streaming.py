@@ -264,8 +264,7 @@ async def test_validation_dead_letters_what_does_not_fit() -> None:
 
     @wf.actor(depends_on="source", validate=True)
     async def sink(ctx: trouper.ActorContext[Any, Any, int, Any]) -> None:
-        async for number in ctx:
-            got.append(number)
+        got.extend([number async for number in ctx])
 
     result = await wf.execute()
     assert got == [1, 3]
@@ -288,8 +287,7 @@ async def test_validation_of_joined_messages_looks_at_each_part() -> None:
 
     @wf.actor(depends_on=["a", "b"], fan_in="zip", validate=True)
     async def sink(ctx: trouper.ActorContext[Any, Any, Mapping[str, int], Any]) -> None:
-        async for message in ctx:
-            got.append(dict(message))
+        got.extend([dict(message) async for message in ctx])
 
     result = await wf.execute()
     assert got == [{"a": 1, "b": 1}]

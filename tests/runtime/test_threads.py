@@ -107,8 +107,7 @@ class Body:
             self.ended.set()
 
     async def wait_begun(self) -> None:
-        while not self.begun.is_set():
-            await trio.sleep(0.001)
+        await trio.to_thread.run_sync(self.begun.wait, 10)
 
 
 async def test_a_thread_that_listens_ends_within_its_budget(
