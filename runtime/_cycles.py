@@ -3,7 +3,7 @@
 A cycle ends when every edge into it has ended and none of its messages is queued or in hand.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 from attrs import frozen
@@ -40,23 +40,44 @@ class Cycle:
             lane.end()
 
 
-def watch_cycles(cells: Mapping[str, Cell]) -> list[Cycle]:
+def watch_cycles(cells: Mapping[str, Cell]) -> Mapping[str, Sequence[Cycle]]:
     """Let the actors of every cycle look whether it has run dry before they wait.
 
     Returns:
-        The cycles, to be looked at when a node ends too: a join that holds a part of its next
-        message does not hear that the stream of that part has ended.
+        Node -> the cycles that it is in or leads into, to be looked at when it ends: a join that
+        holds a part of its next message does not hear that the stream of that part has ended.
     """
-    return [
-        _watch(cells, upstream.node, cell.node.name)
+    closing = [
+        (upstream.node, cell.node.name)
         for cell in cells.values()
         for upstream in cell.node.upstreams
         if upstream.edge.feedback
     ]
+    concerned: dict[str, list[Cycle]] = {}
+    if closing:
+        downstream = _downstream(cells)
+        for start, end in closing:
+            cycle = _watch(cells, downstream, start, end)
+            sources = {up.node for name in cycle.names for up in cells[name].node.upstreams}
+            for name in cycle.names | sources:
+                concerned.setdefault(name, []).append(cycle)
+    return concerned
 
 
-def _watch(cells: Mapping[str, Cell], start: str, end: str) -> Cycle:
-    names = _reach(cells, start) & _reach_back(cells, end)
+def _downstream(cells: Mapping[str, Cell]) -> Mapping[str, Sequence[str]]:
+    """Return node -> the nodes that its edges lead to. Made once: there may be many cycles."""
+    downstream: dict[str, list[str]] = {name: [] for name in cells}
+    for name, cell in cells.items():
+        for upstream in cell.node.upstreams:
+            downstream[upstream.node].append(name)
+    return downstream
+
+
+def _watch(
+    cells: Mapping[str, Cell], downstream: Mapping[str, Sequence[str]], start: str, end: str
+) -> Cycle:
+    names = _reach(lambda name: [up.node for up in cells[name].node.upstreams], start)
+    names &= _reach(downstream.__getitem__, end)
     boxes: list[Mailbox] = []
     feedback: list[Lane] = []
     for name in names:
@@ -78,26 +99,12 @@ def _check_both(first: Callable[[], None] | None, second: Callable[[], None]) ->
     second()
 
 
-def _reach(cells: Mapping[str, Cell], start: str) -> set[str]:
-    """Return the nodes upstream of `start`, itself included."""
+def _reach(neighbours: Callable[[str], Iterable[str]], start: str) -> set[str]:
+    """Return the nodes that can be reached from `start`, itself included."""
     found, todo = {start}, [start]
     while todo:
-        for upstream in cells[todo.pop()].node.upstreams:
-            if upstream.node not in found:
-                found.add(upstream.node)
-                todo.append(upstream.node)
-    return found
-
-
-def _reach_back(cells: Mapping[str, Cell], start: str) -> set[str]:
-    """Return the nodes downstream of `start`, itself included."""
-    found, grew = {start}, True
-    while grew:
-        more = {
-            name
-            for name, cell in cells.items()
-            if name not in found and any(u.node in found for u in cell.node.upstreams)
-        }
-        found |= more
-        grew = bool(more)
+        for name in neighbours(todo.pop()):
+            if name not in found:
+                found.add(name)
+                todo.append(name)
     return found

@@ -29,6 +29,7 @@ class Workflow:
     def __init__(self, name: str = "workflow") -> None:
         self.name = check_name(name, "workflow")
         self._nodes: dict[str, Node] = {}
+        self._checked = -1
 
     @property
     def nodes(self) -> Mapping[str, Node]:
@@ -98,7 +99,10 @@ class Workflow:
         Raises:
             GraphError: it can't run; names the nodes and the fix of every problem.
         """
-        ensure_graph(self._nodes)
+        # Nodes are only ever added: a graph that passed stays right until the next one.
+        if self._checked != len(self._nodes):
+            ensure_graph(self._nodes)
+            self._checked = len(self._nodes)
 
     def to_mermaid(self) -> str:
         """Return the graph as a Mermaid flowchart."""
