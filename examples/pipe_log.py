@@ -112,7 +112,10 @@ async def read(ctx: ActorContext[None, None, None, bytes]) -> None:
     """Read in worker threads: a pipe may keep us waiting, a disk too."""
     lines = Lines()
     path = ctx.config.get("file")
-    with await trio.to_thread.run_sync(_open, path, abandon_on_cancel=True) as file:
+    # Opening a named pipe waits for its writer; only then is the thread left behind, for it would
+    # leave an open file behind too.
+    is_pipe = path is not None and await trio.Path(path).is_fifo()
+    with await trio.to_thread.run_sync(_open, path, abandon_on_cancel=is_pipe) as file:
         try:
             while chunk := await _read_chunk(ctx, file):
                 await ctx.send_many(lines.feed(chunk))

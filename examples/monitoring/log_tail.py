@@ -11,6 +11,7 @@ told from one that just grew: what was written over is then missed (as with `tai
 
 import os
 import stat
+import threading
 import time
 from pathlib import Path
 from typing import BinaryIO
@@ -78,6 +79,8 @@ class LogTail:
         self._linger = linger
         self._files: list[Followed] = []
         self._looked = False
+        self._polling = threading.Lock()
+        self._is_closed = False
 
     def poll(self) -> list[str]:
         """Return lines that are new, oldest first; call again at once until there are none.
@@ -85,6 +88,14 @@ class LogTail:
         Raises:
             OSError: the path names something that is no file, or that we may not read.
         """
+        try:
+            with self._polling:
+                return self._poll()
+        finally:
+            if self._is_closed:
+                self.close()
+
+    def _poll(self) -> list[str]:
         self._open_if_new()
         lines: list[bytes] = []
         for file in list(self._files):
@@ -113,8 +124,12 @@ class LogTail:
             followed.skip()
 
     def close(self) -> None:
-        while self._files:
-            self._files.pop().close()
+        """Close all files; if a look is under way in a thread that was left behind, at its end."""
+        self._is_closed = True
+        if self._polling.acquire(blocking=False):
+            while self._files:
+                self._files.pop().close()
+            self._polling.release()
 
 
 def _open_file(path: Path) -> BinaryIO:

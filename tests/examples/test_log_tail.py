@@ -1,11 +1,13 @@
 """`examples/monitoring/log_tail.py`: no line lost or doubled, whatever is done to the log."""
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psutil  # type: ignore[import-untyped]
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -108,6 +110,24 @@ def test_what_is_no_file_is_refused_without_waiting(log: Path, tail: Any, make: 
     make(log)
     with pytest.raises(OSError, match=r"directory|is no regular file"):
         tail.poll()
+
+
+def test_closed_during_a_look_in_another_thread_it_leaves_no_file_open(
+    log: Path, tail: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """X6: the run ended while the thread was stuck; the fixture of all tests looks for the file."""
+    append(log, "old\n")
+    read = log_tail.Followed.skip
+
+    def close_meanwhile(followed: Any) -> None:
+        thread = threading.Thread(target=tail.close)
+        thread.start()
+        thread.join()
+        read(followed)
+
+    monkeypatch.setattr(log_tail.Followed, "skip", close_meanwhile)
+    assert tail.poll() == []
+    assert str(log) not in [file.path for file in psutil.Process().open_files()]
 
 
 STEPS = st.lists(
