@@ -100,9 +100,11 @@ def _refuse_inside_a_loop(workflow: Workflow) -> None:
         library = sniffio.current_async_library()
     except sniffio.AsyncLibraryNotFoundError:
         return
+    # Only trio can run a workflow; any other loop needs a thread for it.
+    instead = "wf.execute(...)" if library == "trio" else f"{library}.to_thread(trouper.run, wf)"
     raise RuntimeError(
         f"trouper.run() blocks, and {library} already runs in this thread; write "
-        f"`await wf.execute(...)` for {workflow.name!r} instead"
+        f"`await {instead}` for {workflow.name!r} instead"
     )
 
 

@@ -165,12 +165,10 @@ def _check_names(kind: str, node: str, given: Mapping[str, Any]) -> None:
     unknown = sorted(set(given) - known)
     if unknown:
         raise TypeError(f"{node!r} has no option {unknown[0]!r}; known: {', '.join(sorted(known))}")
-    other = "actor" if kind == "task" else "task"
-    misplaced = sorted(set(given) & _ONLY_FOR[other])
+    this, other = ("a task", "an actor") if kind == "task" else ("an actor", "a task")
+    misplaced = sorted(set(given) & _ONLY_FOR[other.split()[1]])
     if misplaced:
-        raise TypeError(
-            f"{node!r} is a {kind}; {misplaced[0]} is an option of a {other}: leave it out"
-        )
+        raise TypeError(f"{node!r} is {this}; {misplaced[0]} is an option of {other}: leave it out")
 
 
 def _check_types(node: str, given: Mapping[str, Any]) -> None:
