@@ -169,7 +169,9 @@ def report_node(child: Child, kind: str, before: tuple[float, int, int], now: fl
         box = child.mailbox
         depth = sum(lane.queued for lane in box.lanes)
         received = sum(lane.sent - sum(lane.dropped.values()) for lane in box.lanes) - depth
-        sent = sum(lane.sent for outlet in child.all_outlets() for lane in outlet.lanes)
+        # A broadcast is one message, however many readers it has.
+        outlets = [outlet for outlet in child.all_outlets() if outlet.lanes]
+        sent = sum(max(lane.sent for lane in outlet.lanes) for outlet in outlets)
         blocked = sum(lane.blocked.waited for out in child.all_outlets() for lane in out.lanes)
         starved = box.bay.waited
         redelivered, repeated = box.redelivered, box.repeated

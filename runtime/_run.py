@@ -146,16 +146,7 @@ class Run:
         )
         token = message_context.set(context)
         try:
-            if execution.status != "running" or child.state.value in (
-                "done",
-                "failed",
-                "cancelled",
-            ):
-                raise EndOfOutput("", None)
-            if source is not None:
-                await self._send_as(child, source, x)
-            else:
-                await execution.inlet(name).put(x)
+            await self._put(child, x, source)
         except EndOfOutput:
             raise NodeEnded(
                 f"{name!r} takes nothing more (it is {child.state.value}, the run is "
@@ -163,6 +154,15 @@ class Run:
             ) from None
         finally:
             message_context.reset(token)
+
+    async def _put(self, child: ActorChild, x: Any, source: str | None) -> None:
+        is_over = child.state.value in ("done", "failed", "cancelled")
+        if is_over or self._execution.status != "running":
+            raise EndOfOutput("", None)
+        if source is not None:
+            await self._send_as(child, source, x)
+        else:
+            await self._execution.inlet(child.name).put(x)
 
     async def _send_as(self, child: ActorChild, source: str, x: Any) -> None:
         lanes = {lane.source: lane for lane in child.mailbox.lanes}
