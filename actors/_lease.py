@@ -107,7 +107,8 @@ class Leases(Inbox, Lineage):
         """The context outside of any message."""
         self.outlets: list[Outlet] = []
         self.returned: deque[Returned] = _NONE_RETURNED
-        self.redelivered = self.repeated = 0
+        self.redelivered: int = 0
+        self.repeated: int = 0
         self.settled: dict[tuple[str, str], int] = {}
         """(source, reason) -> messages given up after they were taken from their lane."""
         self.emitted = self.resend = 0
@@ -189,7 +190,8 @@ class Leases(Inbox, Lineage):
         if self.batch:
             # Each comes again by itself; those whose own deadline has passed are given up then.
             self.release()
-        elif self.leased is not None:
+        else:
+            assert self.leased is not None
             self._give_up(self.leased, "expired", self._failures)
         self._let_go()
 

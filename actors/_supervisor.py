@@ -100,7 +100,7 @@ class Supervisor:
                 child.move(Event.GIVE_UP)
                 child.error = error
                 self._overseer.child_failed(child, error, reason)
-            case GiveUp() | Done():
+            case _:
                 child.close()
                 self._overseer.child_ended(child)
 
