@@ -84,14 +84,19 @@ async def test_only_its_own_end_of_input_is_a_normal_end(
     assert stage.child.state.value == ("done" if is_normal else "failed")
 
 
-async def test_the_end_of_another_actors_input_is_a_failure() -> None:
+@pytest.mark.parametrize("generator", [True, False])
+async def test_the_end_of_another_actors_input_is_a_failure(generator: bool) -> None:
     other = Stage(drive)
     other.end()
 
-    async def body(ctx: trouper.ActorContext) -> None:
+    async def coroutine(ctx: trouper.ActorContext) -> None:
         await other.box.take_slow()
 
-    stage = await drive(body)
+    async def generating(ctx: trouper.ActorContext) -> AsyncIterator[int]:
+        await coroutine(ctx)
+        yield 1
+
+    stage = await drive(generating if generator else coroutine)
     assert isinstance(stage.failed[0][0], trouper.EndOfInput)
 
 
