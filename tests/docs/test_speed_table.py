@@ -1,0 +1,80 @@
+"""Only what was measured is written into the pages, and only between the marks."""
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.pages import ROOT
+
+
+def load_tool() -> Any:
+    path = ROOT / "tools" / "speed_table.py"
+    spec = importlib.util.spec_from_file_location("speed_table", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+speed_table = load_tool()
+
+RESULTS: dict[str, Any] = {
+    "machine": {"python": "3.11", "cores": 2},
+    "quick": False,
+    "rows": [
+        {"name": "relays, generator, to asyncio.Queue", "bar": ">= 1.25 x", "measured": 1.514},
+        {"name": "memory of an idle actor", "bar": "<= 8 KiB", "measured": 6.02},
+        {"name": "1 MB to an int", "bar": "<= 1.25 x", "measured": None},
+    ],
+    "contests": {
+        "cost": {
+            "title": "what each feature costs",
+            "unit": "ns per hop",
+            "baseline": "full",
+            "variants": {"full": {"median": 500.0}, "copy=True": {"median": 2000.0}},
+        }
+    },
+}
+
+
+def test_a_row_holds_what_was_measured_and_what_was_asked_for() -> None:
+    text = speed_table.figures(RESULTS)
+    assert "| relays, generator, to asyncio.Queue | 1.51 x | >= 1.25 x |" in text
+    assert "| memory of an idle actor | 6.02 KiB | <= 8 KiB |" in text
+    assert "| 1 MB to an int | not measured | <= 1.25 x |" in text
+    assert "python 3.11, cores 2" in text
+    assert "1 MB" not in speed_table.figures(RESULTS, ["relays", "memory"])
+
+
+def test_costs_are_told_as_multiples() -> None:
+    assert "| copy=True | 2,000 | 4.00 |" in speed_table.costs(RESULTS)
+
+
+def test_figures_of_a_smoke_run_are_refused() -> None:
+    with pytest.raises(ValueError, match="make bench"):
+        speed_table.figures({**RESULTS, "quick": True})
+
+
+def test_the_text_between_the_marks_is_replaced_and_nothing_else() -> None:
+    page = "a\n<!-- figures: begin, x -->\nold\n<!-- figures: end -->\nb\n"
+    once = speed_table.put_into(page, "new\n")
+    assert once == "a\n<!-- figures: begin, x -->\nnew\n<!-- figures: end -->\nb\n"
+    assert speed_table.put_into(once, "new\n") == once
+    with pytest.raises(ValueError, match="marks"):
+        speed_table.put_into("a page without", "new")
+
+
+def test_the_tool_writes_both_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "latest.json"
+    source.write_text(json.dumps(RESULTS))
+    (tmp_path / "docs").mkdir()
+    for page in ("README.md", "docs/performance.md"):
+        (tmp_path / page).write_text((ROOT / page).read_text(encoding="utf-8"))
+    monkeypatch.setattr(speed_table, "ROOT", tmp_path)
+    speed_table.main(str(source))
+    assert "1.51 x" in (tmp_path / "README.md").read_text()
+    assert "copy=True | 2,000" in (tmp_path / "docs" / "performance.md").read_text()
