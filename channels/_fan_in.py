@@ -62,6 +62,8 @@ class _Joined:
 class Zip(_Joined):
     """One message of each lane, in the order of sending. Ends with the first lane that ends."""
 
+    taken: Sequence[str]
+
     def has_message(self, lanes: Sequence[Lane]) -> bool:
         return all(lane.buffer for lane in lanes)
 
@@ -81,6 +83,8 @@ class Latest(_Joined):
     A message that a newer one overtakes is counted as dropped, reason `superseded`. The same
     mapping is never made twice: at least one part is new (case P16).
     """
+
+    taken: Sequence[str]
 
     def __init__(self) -> None:
         super().__init__()

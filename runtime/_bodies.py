@@ -4,7 +4,7 @@ import copy
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 from ..actors._child import Behaviour
 from ..actors._mailbox import InvalidMessage
@@ -96,7 +96,8 @@ def transform_of(node: Node) -> Callable[[Any, str], Any] | None:
 def _copied(payload: Any, source: str) -> Any:
     try:
         if isinstance(payload, MappingProxyType):  # of a join; it can't be copied as it is
-            return MappingProxyType({key: copy.deepcopy(part) for key, part in payload.items()})
+            parts = cast("Mapping[str, Any]", payload)
+            return MappingProxyType({key: copy.deepcopy(part) for key, part in parts.items()})
         return copy.deepcopy(payload)
     except Exception as problem:
         raise InvalidMessage(

@@ -73,11 +73,12 @@ def _waiting(graph: Graph, senders: Arrows) -> list[_Waiting]:
 def _waits_for_itself(node: _Waiting, task: str, held_up: str, blocking: Arrows) -> str:
     path = find_path(blocking, held_up, node.name)
     assert path is not None
+    way_out = _way_out(node, reach(blocking, node.awaited[task]))
     return (
         f"{node.name!r} would wait for itself: it starts when {task!r} is done, {task!r} waits for "
         f"the end of {held_up!r}, and {held_up!r} waits for {node.name!r} to read "
-        f"({show_path(path)}); give {_way_out(node, reach(blocking, node.awaited[task]))}, or split "
-        f"{node.name!r} in two, one that depends on {task!r} and one on {path[-2]!r}"
+        f"({show_path(path)}); give {way_out}, or split {node.name!r} in two, one "
+        f"that depends on {task!r} and one on {path[-2]!r}"
     )
 
 

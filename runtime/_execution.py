@@ -42,6 +42,8 @@ log = logging.getLogger("trouper")
 
 RUN = "@run"
 """The key of messages from outside."""
+INPUTS = "@inputs"
+"""The key of the one message of an actor with batch upstreams only; no edge of the graph."""
 _ENDED = (State.DONE, State.FAILED, State.CANCELLED)
 
 
@@ -138,7 +140,7 @@ class Execution:
         child = cell.child
         if isinstance(child, ActorChild) and cell.node.upstreams and is_source(cell):
             # Batch upstreams only: receive() gives ctx.inputs once, then ends.
-            lane = Lane("@inputs", cell.node.name, child.mailbox)
+            lane = Lane(INPUTS, cell.node.name, child.mailbox)
             child.mailbox.add_lane(lane)
             lane.place(cell.inputs(), child.mailbox.base, None, False)
             lane.end()
@@ -337,6 +339,7 @@ class Execution:
                 reports += [
                     report_edge(lane, in_hand.get(lane.source, 0), box.settled)
                     for lane in box.lanes
+                    if lane.source != INPUTS
                 ]
             for _, inbox in cell.collectors:
                 reports += [report_edge(lane, 0, {}) for lane in inbox.lanes]
@@ -346,7 +349,7 @@ class Execution:
 def is_source(cell: Cell) -> bool:
     """Return whether a node makes messages of its own accord: an actor that no stream feeds."""
     return isinstance(cell.child, ActorChild) and all(
-        lane.source in (RUN, "@inputs") for lane in cell.child.mailbox.lanes
+        lane.source in (RUN, INPUTS) for lane in cell.child.mailbox.lanes
     )
 
 
