@@ -1,7 +1,7 @@
 """From a user's object to what one incarnation runs."""
 
 import copy
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from inspect import isawaitable
 from types import MappingProxyType
 from typing import Any, cast
@@ -100,7 +100,8 @@ def _copied(payload: Any, source: str) -> Any:
             return MappingProxyType({key: copy.deepcopy(part) for key, part in parts.items()})
         return copy.deepcopy(payload)
     except Exception as problem:
+        kind = type(cast("object", payload)).__name__
         raise InvalidMessage(
-            f"a {type(payload).__name__} of {source!r} can't be copied ({problem!r}); leave out "
+            f"a {kind} of {source!r} can't be copied ({problem!r}); leave out "
             "copy=True, or give its class a __deepcopy__"
         ) from problem
