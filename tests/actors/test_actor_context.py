@@ -272,3 +272,51 @@ async def test_a_loop_of_another_task_is_refused_although_more_is_at_hand() -> N
 
     stage = await Stage(body, policy=QUICK).live(1, 2, 3, 4)
     assert (seen, stage.child.failed) == ([1, 2, 3, 4], 0)
+
+
+async def test_a_batch_after_a_skipped_message_expects_no_resent_outputs() -> None:
+    """A message handled again has outputs that were placed before; the batch after it has none."""
+    faults = Faults().fail("sent")
+
+    async def body(ctx: trouper.ActorContext) -> None:
+        while True:
+            for payload in await ctx.receive_many(4):
+                await ctx.send(payload)
+                faults.at("sent", "actor")
+
+    stage = Stage(body, policy=QUICK)
+    stage.feed(1)
+    async with trio.open_nursery() as nursery:
+        stage.begin(nursery)
+        await wait_all_tasks_blocked()
+        stage.feed(2, 3)
+        stage.end()
+    sent = [(envelope.payload, envelope.resent) for envelope in stage.envelopes()]
+    assert sent == [(1, False), (1, True), (2, False), (3, False)]
+
+
+async def test_what_joins_are_waiting_with_is_in_hand() -> None:
+    """DESIGN, ledger: a value that `latest` has taken up, but not handed out yet, is leased."""
+    wf = trouper.Workflow("w")
+
+    @wf.actor
+    async def quick(ctx: trouper.ActorContext) -> AsyncIterator[int]:
+        yield 1
+
+    @wf.actor
+    async def never(ctx: trouper.ActorContext) -> AsyncIterator[int]:
+        await trio.sleep_forever()
+        yield 1
+
+    @wf.actor(depends_on=["quick", "never"], fan_in="latest")
+    async def join(ctx: trouper.ActorContext) -> None:
+        async for _ in ctx:
+            pass
+
+    async with wf.open() as run:
+        await wait_all_tasks_blocked()
+        [edge] = [edge for edge in run.status().edges if edge.source == "quick"]
+        assert (edge.sent, edge.leased, edge.acknowledged) == (1, 1, 0)
+        run.cancel()
+        result = await run.wait()
+    assert_edges_closed(result)
