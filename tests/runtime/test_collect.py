@@ -85,9 +85,10 @@ async def test_two_streams_that_end_at_once_without_a_value_are_one_failure(
     autojump_clock: MockClock,
 ) -> None:
     wf = trouper.Workflow()
-    wf.actor(name="a")(counts(0))
-    wf.actor(name="b")(counts(0))
-    wf.task(name="after", depends_on=["a", "b"])(sleeps(0))
+    names = [f"quiet{number}" for number in range(8)]
+    for name in names:
+        wf.actor(name=name)(sleeps(1))
+    wf.task(name="after", depends_on=names)(sleeps(0))
     result = await wf.execute()
     assert isinstance(result.error, trouper.EmptyStream)
     assert result.failed_node == "after"
