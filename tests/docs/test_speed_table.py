@@ -26,9 +26,25 @@ RESULTS: dict[str, Any] = {
     "machine": {"python": "3.11", "cores": 2},
     "quick": False,
     "rows": [
-        {"name": "relays, generator, to asyncio.Queue", "bar": ">= 1.25 x", "measured": 1.514},
-        {"name": "memory of an idle actor", "bar": "<= 8 KiB", "measured": 6.02},
-        {"name": "1 MB to an int", "bar": "<= 1.25 x", "measured": None},
+        {
+            "name": "relays, generator, to asyncio.Queue",
+            "bar": ">= 1.25 x (goal 1.5)",
+            "measured": 1.514,
+            "verdict": "ok",
+        },
+        {
+            "name": "memory of an idle actor",
+            "bar": "<= 8 KiB",
+            "measured": 9.02,
+            "verdict": "MISSED",
+        },
+        {
+            "name": "1 MB to an int",
+            "bar": "<= 1.25 x",
+            "measured": None,
+            "verdict": "not measured",
+        },
+        {"name": "ticker", "bar": "<= 2500 us", "measured": 8006.5, "verdict": "MISSED"},
     ],
     "contests": {
         "cost": {
@@ -43,9 +59,11 @@ RESULTS: dict[str, Any] = {
 
 def test_a_row_holds_what_was_measured_and_what_was_asked_for() -> None:
     text = speed_table.figures(RESULTS)
-    assert "| relays, generator, to asyncio.Queue | 1.51 x | >= 1.25 x |" in text
-    assert "| memory of an idle actor | 6.02 KiB | <= 8 KiB |" in text
-    assert "| 1 MB to an int | not measured | <= 1.25 x |" in text
+    assert "| relays, generator, to asyncio.Queue | 1.51 x | >= 1.25 x (goal 1.5) | met |" in text
+    assert "| memory of an idle actor | 9.02 KiB | <= 8 KiB | **missed** |" in text
+    assert "| 1 MB to an int | not measured | <= 1.25 x |  |" in text
+    assert "| ticker | 8,006 us | <= 2500 us | **missed** |" in text
+    assert "Of all 3 bars 1 were met and 2 missed." in text
     assert "python 3.11, cores 2" in text
     assert "1 MB" not in speed_table.figures(RESULTS, ["relays", "memory"])
 
