@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import trio
@@ -36,12 +36,12 @@ class Load:
 
     def go(self) -> None:
         self._gate.set()
-        self.started_at = perf_counter()
+        self.started_at = process_time()
 
     def arrived(self, count: int) -> None:
         """A sink has reached its end after `count` messages."""
         self.received += count
-        self.ended_at = perf_counter()
+        self.ended_at = process_time()
 
     def ns_per(self, operations: int) -> float:
         """Return nanoseconds per operation; refuses a run that lost or doubled messages."""

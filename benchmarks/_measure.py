@@ -1,7 +1,9 @@
 """How a measurement is taken: variants in turn, round after round.
 
 Machines drift while a benchmark runs. So the variants of a contest are interleaved, each starting
-another round, and only ratios of figures of the same contest are judged.
+another round, and only ratios of figures of the same contest are judged. The stopwatch counts the
+processor time of this process where nothing waits (all but the ticker), so that what else the
+machine does falls out.
 """
 
 import gc
