@@ -8,7 +8,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from harness.edges import connect, drain, drain_payloads, open_edge, open_outlet, take
-from trouper import EndOfInput, OperationMeter
+from trouper import EndOfInput, EndOfOutput, OperationMeter
 from trouper.channels._inbox import Inbox
 from trouper.channels._parking import ParkingBay
 
@@ -71,8 +71,25 @@ async def test_a_first_lane_that_has_ended_makes_way_for_the_second() -> None:
         await inbox.wait()
     assert scope.cancelled_caught
     second.end()
-    with pytest.raises(EndOfInput):
-        await inbox.wait()
+    for _ in range(2):
+        with pytest.raises(EndOfInput):
+            await inbox.wait()
+        for outlet in (first, second):
+            with pytest.raises(EndOfOutput):
+                await outlet.put("after the end")
+
+
+async def test_a_first_lane_that_ended_empty_stays_ended_beside_a_second() -> None:
+    inbox = Inbox("r")
+    first, second = open_outlet("a"), open_outlet("b")
+    lane = connect(first, inbox)
+    await first.put(1)
+    first.end()
+    await take(inbox)
+    connect(second, inbox)
+    with pytest.raises(EndOfOutput):
+        await first.put("after the end")
+    assert (lane.sent, lane.queued) == (1, 0)
 
 
 async def test_weak_lanes_let_the_input_end_without_them() -> None:

@@ -288,6 +288,8 @@ async def test_a_sender_that_waits_while_its_stream_is_ended_is_refused() -> Non
         nursery.start_soon(send)
         await wait_all_tasks_blocked()
         outlet.end()
+        await wait_all_tasks_blocked()
+        assert lane.blocked.waiting == 0
         assert await drain_payloads(inbox) == ["accepted"]
     inbox.close()
     assert (lane.sent, lane.dropped) == (1, {})

@@ -150,6 +150,8 @@ async def test_what_was_handed_over_counts_as_queued_until_it_is_taken() -> None
         with trio.move_on_after(0) as scope:
             await outlet.put_many(range(3))
             assert lane.queued == 3
+            await outlet.put(9)
+            assert lane.limit <= lane.sent
             for _ in range(9):
                 await outlet.put(9)
                 assert lane.queued <= 4
