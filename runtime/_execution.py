@@ -15,6 +15,7 @@ from ..actors._child import ActorChild, Child
 from ..actors._dead_letters import DeadLetters
 from ..actors._lifecycle import Event, State
 from ..actors._supervisor import Supervisor
+from ..channels._context import message_context
 from ..channels._envelope import MessageContext
 from ..channels._inbox import EndOfInput, Inbox
 from ..channels._lane import Lane
@@ -101,8 +102,7 @@ class Execution:
             with watch_loop(self.settings.harness.watchdog), self.scope:
                 async with trio.open_nursery() as nursery:
                     self._nursery = nursery
-                    rng = random.Random(self.settings.harness.seed)
-                    self._supervisor = Supervisor(nursery, self, rng=rng)
+                    self._supervisor = self._make_supervisor(nursery)
                     self._open_inlets()
                     # Whoever opened the run has a turn before any node: what it reads from the
                     # start it reads from the first message on.
@@ -117,6 +117,15 @@ class Execution:
             self.ended_at = trio.current_time()
             self.finished.set()
             self.sources_ended.set()
+
+    def _make_supervisor(self, nursery: trio.Nursery) -> Supervisor:
+        # Children start from the context variables that hold here. Called while another run's
+        # message is handled, this run is still a run of its own (case X1).
+        token = message_context.set(self.context)
+        try:
+            return Supervisor(nursery, self, rng=random.Random(self.settings.harness.seed))
+        finally:
+            message_context.reset(token)
 
     @property
     def is_begun(self) -> bool:

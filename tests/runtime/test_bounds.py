@@ -157,6 +157,35 @@ def test_contexts_of_two_runs_never_mix(schedule: Any, paces: list[float]) -> No
     run_on_mock_clock(example)
 
 
+async def test_a_run_inside_of_another_has_a_context_of_its_own() -> None:
+    """X1: in tasks as in actors."""
+    inner = trouper.Workflow("inner")
+
+    @inner.task
+    async def task(ctx: trouper.TaskContext) -> Any:
+        return ctx.custom_context, ctx.action.run_name
+
+    @inner.actor
+    async def actor(ctx: trouper.ActorContext) -> AsyncIterator[Any]:
+        yield ctx.custom_context, ctx.action.run_name
+
+    outer = trouper.Workflow("outer")
+    outer.actor(name="source")(counts(1))
+
+    @outer.actor(depends_on="source")
+    async def calls(ctx: trouper.ActorContext) -> AsyncIterator[Any]:
+        async for _ in ctx:
+            own = trouper.RunContext(run_name="b", custom_context={"who": "b"})
+            yield (await inner.execute(run_context=own)).outputs
+            assert trouper.ctx() is ctx
+            assert ctx.custom_context == {"who": "a"}
+
+    run = trouper.RunContext(run_name="a", custom_context={"who": "a"})
+    result = await outer.execute(run_context=run)
+    own = {"who": "b"}, "b"
+    assert result.unwrap()["calls"] == {"task": own, "actor": own}
+
+
 @pytest.mark.parametrize("how", ["return", "error", "cancel", "drain", "outside"])
 async def test_nothing_is_left_of_a_run(how: str, autojump_clock: MockClock) -> None:
     """X6: no task, thread, lease or context variable, whichever way it ends."""
