@@ -305,7 +305,7 @@ async def test_what_joins_are_waiting_with_is_in_hand() -> None:
 
     @wf.actor
     async def never(ctx: trouper.ActorContext) -> AsyncIterator[int]:
-        await trio.sleep_forever()
+        await trio.Event().wait()
         yield 1
 
     @wf.actor(depends_on=["quick", "never"], fan_in="latest")
