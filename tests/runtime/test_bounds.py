@@ -203,7 +203,7 @@ async def test_nothing_is_left_of_a_run(how: str, autojump_clock: MockClock) -> 
             cleaned.append("source")
 
     wf.actor(name="slow", depends_on="source", capacity=1)(relays(seconds=2))
-    wf.task(name="all", depends_on="slow", collect="all")(len)
+    wf.task(name="all", depends_on="slow", collect="all")(sleeps(0))
 
     if how == "error":
         wf.task(name="bad")(fails(OSError("bad"), after=5))
