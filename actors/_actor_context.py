@@ -142,7 +142,7 @@ class ActorContext(TaskContext[StateT, DepsT, InputT], Generic[StateT, DepsT, In
         await self._output(to).put_many(xs)
 
     def _output(self, to: str | None) -> Outlet:
-        if to is None:
+        if to is None or self._outlet is NO_OUTLET:
             return self._outlet
         if to not in self._outputs:
             declared = ", ".join(sorted(self._outputs)) or "none"

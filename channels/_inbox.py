@@ -274,3 +274,6 @@ class Inbox:
             if depth >= enough:
                 break
         return depth
+
+
+EndOfInput.__module__ = "trouper"

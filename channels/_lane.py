@@ -89,7 +89,7 @@ class Lane:
         self.peak = 0
         self.dropped: Mapping[str, int] = {}
         self.armed = True
-        """The reader wants to hear of the next message."""
+        """The reader wants to hear of the next message. Only an empty, open lane is armed."""
         self.ended = False
         self.handed = 0
         """Messages of a block that the reader has been given but has not taken up yet."""
@@ -111,6 +111,10 @@ class Lane:
         if self.capacity == 0:
             return bool(self.buffer) or not self.reader.is_waiting()
         return len(self.buffer) + self.handed >= self.capacity
+
+    def has_room(self) -> bool:
+        """Return whether a message can be placed at once, and at no other's cost."""
+        return not (self.is_over() or self.is_full() or self.would_drop())
 
     def would_drop(self) -> bool:
         """Return whether the next message costs one, or is refused."""
@@ -148,9 +152,10 @@ class Lane:
         """
         self.sent += 1
         envelope = Envelope(payload, self.source, self.sent, 1, context, origin, resent)
-        over = self.is_over()
-        if (over or self.would_drop()) and not self._drop_one(envelope, over):
-            return
+        if not self.armed:  # armed: empty and open
+            over = self.is_over()
+            if (over or self.would_drop()) and not self._drop_one(envelope, over):
+                return
         if self.buffer is _NOTHING_YET:
             self.buffer = deque()
         self.buffer.append(envelope)
@@ -196,7 +201,7 @@ class Lane:
     def end(self) -> None:
         """End the stream: the reader takes what is buffered, then sees the end. Idempotent.
 
-        Whoever waits for room is refused: the reader may see the end before it could place anything.
+        Whoever waits for room is refused: the reader may see the end before that message.
         """
         if not self.ended:
             self.ended = True

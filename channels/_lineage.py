@@ -53,7 +53,7 @@ class Detached(Lineage):
     def __init__(self, name: str, into: str = "") -> None:
         self.name = name
         self.into = into
-        """The node it sends to: every node has an inlet, and their messages may meet further down."""
+        """The node it sends to: every node has an inlet, and their messages may meet later."""
         self.leased = self.root = None
         self.emitted = self.resend = 0
         self.keeps_ids = True

@@ -97,3 +97,7 @@ class OperationMeter:
 
     def _chunk_of_left(self) -> int:
         return min(self._chunk, self._left[0])
+
+
+for _public in (Meter, SliceMeter, OperationMeter):
+    _public.__module__ = "trouper"

@@ -22,7 +22,7 @@ MOST_AT_ONCE = 1024
 
 
 READERS_TURN = 2
-"""Checkpoints after which a reader that was woken before has run: trio shuffles those that are due."""
+"""Checkpoints after which a reader that was woken has run: trio shuffles those that are due."""
 
 
 class EndOfOutput(trio.BrokenResourceError):
@@ -113,7 +113,8 @@ class Outlet:
         lane = self.one
         if lane is not None:
             chunk = self.meter.grant(max(1, lane.sent - self._granted_at))
-            if not chunk or lane.is_over() or lane.is_full() or lane.would_drop():
+            has_room = lane.armed and lane.capacity >= 1
+            if not chunk or not (has_room or lane.has_room()):
                 await self._make_room(chunk)
             else:
                 lane.chunk = chunk
@@ -156,7 +157,7 @@ class Outlet:
                 at += 1
                 continue
             used, self._granted_at = lane.sent - self._granted_at, lane.sent
-            if lane.is_over() or lane.is_full():
+            if not lane.armed and (lane.is_over() or lane.is_full()):
                 await self._make_room(1)
             elif not self.meter.grant(used):
                 await trio.lowlevel.checkpoint()
@@ -238,10 +239,7 @@ class Outlet:
         return None
 
     def _would_drop(self) -> bool:
-        for lane in self.lanes:
-            if lane.overflow != "block" and lane.would_drop():
-                return True
-        return False
+        return any(lane.would_drop() for lane in self.lanes)
 
     def _place(self, payload: Any, origin: Origin | None, resent: bool) -> None:
         context = message_context.get()
@@ -252,3 +250,6 @@ class Outlet:
                 lane.buffer.append(Envelope(payload, lane.source, seq, 1, context, origin, resent))
             else:
                 lane.place(payload, context, origin, resent)
+
+
+EndOfOutput.__module__ = "trouper"

@@ -82,7 +82,8 @@ class ParkingBay:
         """Let every waiting task look again."""
         task = self.task
         if task is not None:
-            self._clear()
+            self.task = None
+            self._waited += self._now() - self._since  # type: ignore[misc]  # set by `enter`
             reschedule(task, _GO)
         if self._crowd is not None:
             self._crowd.unpark_all()

@@ -41,6 +41,12 @@ async def test_the_bases_do_nothing_by_themselves() -> None:
     assert not Child("child", RestartPolicy()).may_go_on()
 
 
+async def test_a_context_made_by_hand_refuses_a_named_output_too() -> None:
+    context = trouper.ActorContext[None, None, int, int](inputs=1)
+    with pytest.raises(NotImplementedError, match="connected to no run"):
+        await context.send(1, to="alerts")
+
+
 # -- outputs -------------------------------------------------------------------------------------
 
 
