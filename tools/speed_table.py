@@ -15,7 +15,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "latest.json"
 _MARKED = re.compile(r"(<!-- figures: begin[^\n]*-->\n).*?(<!-- figures: end -->)", re.DOTALL)
-_IN_README = (
+IN_README = (
     "relays, async for + send",
     "relays, generator",
     "relays, batch API",
@@ -83,7 +83,7 @@ def put_into(page: str, text: str) -> str:
 
 
 def pages(results: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
-    yield ROOT / "README.md", figures(results, _IN_README)
+    yield ROOT / "README.md", figures(results, IN_README)
     yield ROOT / "docs" / "performance.md", figures(results) + costs(results)
 
 

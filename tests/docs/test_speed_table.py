@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +68,14 @@ def test_a_row_holds_what_was_measured_and_what_was_asked_for() -> None:
     assert "Of all 3 bars 1 were met and 2 missed." in text
     assert "python 3.11, cores 2" in text
     assert "1 MB" not in speed_table.figures(RESULTS, ["relays", "memory"])
+
+
+def test_the_readme_shows_rows_that_exist() -> None:
+    command = [sys.executable, "-m", "benchmarks", "--list"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    rows = listed.stdout.splitlines()
+    chosen = speed_table.IN_README
+    assert [each for each in chosen if not any(row.startswith(each) for row in rows)] == []
 
 
 def test_costs_are_told_as_multiples() -> None:
