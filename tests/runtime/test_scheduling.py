@@ -208,6 +208,25 @@ async def test_a_failure_ends_the_run_and_keeps_what_was_finished(
     assert result.nodes["bad"].failures[0].message == "no luck"
 
 
+async def test_the_first_failure_is_the_one_that_is_told(autojump_clock: MockClock) -> None:
+    """And one that comes while the run is already ending changes nothing."""
+    wf = trouper.Workflow()
+    first = Broken("first")
+    wf.task(name="first")(fails(first, after=1))
+
+    @wf.task
+    async def second(ctx: trouper.TaskContext) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise Broken("second")
+
+    result = await wf.execute()
+    assert (result.error, result.failed_node) == (first, "first")
+    assert result.nodes["second"].state == "failed"
+    assert [each.message for each in result.nodes["second"].failures] == ["second"]
+
+
 async def test_the_error_is_the_original_with_its_traceback() -> None:
     """F35"""
     error = Broken("no luck")
