@@ -67,6 +67,7 @@ async def _yield_slow(
     body: AsyncGenerator[Any, None], value: Any, box: Mailbox, outlet: Outlet
 ) -> None:
     """Send one yielded value; if that fails, go on with what the generator makes of the failure."""
+    has_heard = False
     while True:
         repeated, leased = box.repeat
         box.repeat = NO_REPEAT
@@ -76,14 +77,25 @@ async def _yield_slow(
         try:
             await outlet.put(value)
             return
-        except EndOfOutput:
-            await body.aclose()
-            return
         except BaseException as error:
+            if isinstance(error, EndOfOutput):
+                if has_heard:
+                    # It goes on although it was told: a `finally` may, a loop would for ever.
+                    return await _close(body)
+                has_heard = True
             try:
                 value = await body.athrow(error)
             except StopAsyncIteration:
                 return
+
+
+async def _close(body: AsyncGenerator[Any, None]) -> None:
+    """Close a generator; a nursery that it is closed in wraps the GeneratorExit in a group."""
+    try:
+        await body.aclose()
+    except BaseExceptionGroup as group:
+        if group.split(GeneratorExit)[1] is not None:
+            raise
 
 
 def is_own_end(error: BaseException, box: Mailbox) -> bool:
