@@ -56,6 +56,7 @@ class Leases(Inbox, Lineage):
         "base",
         "batch",
         "bound",
+        "current",
         "coro",
         "emitted",
         "holds",
@@ -126,6 +127,8 @@ class Leases(Inbox, Lineage):
         self.owner: Task | None = None
         self.coro: Any = NeverRunning
         self.bound: MessageContext | None = None if self.keyed else self.base
+        self.current = self.base
+        """The context that was bound last."""
         self.timed = False
         self.scope = scope
         self.iterator: AsyncGeneratorType[Any, None] | None = None

@@ -41,17 +41,33 @@ class Mailbox(Leases):
             else:
                 await self.wait()
                 envelope = self._next_new()
-            payload = self._hand_out(envelope)
+            payload = self.hand_out(envelope)
             if payload is not NOTHING:
                 return payload
 
-    async def switch_context(self, envelope: Envelope[Any]) -> Any:
-        """Go on with a message just taken whose context is another than the last one's."""
-        payload = self._hand_out(envelope)
-        if payload is NOTHING:
-            self.leased = self.root = None
-            return await self.take_slow()
-        return payload
+    def hand_out(self, envelope: Envelope[Any]) -> Any:
+        """Return what the actor sees of a message, now in hand; NOTHING if it was given up."""
+        if envelope.context.deadline is not None and self._is_expired(envelope):
+            self.leased = None
+            return NOTHING
+        payload = envelope.payload
+        if self.transform is not None:
+            # In hand before it is touched: if this fails, the crash is over this message.
+            self.leased = envelope
+            try:
+                payload = self.transform(payload, envelope.source)
+            except InvalidMessage as invalid:
+                self.leased = None
+                self._give_up(envelope, "invalid", (summarize(invalid),))
+                return NOTHING
+        self.leased = envelope
+        if not self.keeps_ids:
+            # The senders' fast path gives ids only to nodes that keep them; `root` says: ask.
+            self.root = envelope
+            self.emitted = 0
+        if envelope.context is not self.bound:
+            self.bind(envelope.context)
+        return MappingProxyType({envelope.source: payload}) if self.keyed else payload
 
     def refuse_if_unconnected(self) -> None:
         """Do nothing: this mailbox belongs to a run."""
@@ -106,15 +122,16 @@ class Mailbox(Leases):
         return payloads
 
     def bind(self, context: MessageContext) -> None:
+        if context is self.current and not self.timed:
+            return
         message_context.set(context)
+        self.current = context
         deadline = context.deadline
-        self.timed = deadline is not None
+        was_timed, self.timed = self.timed, deadline is not None
         # With a deadline, or keyed, every message is looked at: None is nobody's context.
         self.bound = None if self.timed or self.keyed else context
-        if self.scope is not None:
-            deadline = math.inf if deadline is None else deadline
-            if self.scope.deadline != deadline:
-                self.scope.deadline = deadline
+        if self.scope is not None and (was_timed or self.timed):
+            self.scope.deadline = math.inf if deadline is None else deadline
 
     # -- inner parts -------------------------------------------------------------------------
 
@@ -179,29 +196,6 @@ class Mailbox(Leases):
         self.credit = 0
         self._granted = len(batch)
         return batch
-
-    def _hand_out(self, envelope: Envelope[Any]) -> Any:
-        """Return what the actor sees of a message, now in hand; NOTHING if it was given up."""
-        if self._is_expired(envelope):
-            return NOTHING
-        payload = envelope.payload
-        if self.transform is not None:
-            # In hand before it is touched: if this fails, the crash is over this message.
-            self.leased = envelope
-            try:
-                payload = self.transform(payload, envelope.source)
-            except InvalidMessage as invalid:
-                self.leased = None
-                self._give_up(envelope, "invalid", (summarize(invalid),))
-                return NOTHING
-        self.leased = envelope
-        if not self.keeps_ids:
-            # The senders' fast path gives ids only to nodes that keep them; `root` says: ask.
-            self.root = envelope
-            self.emitted = 0
-        if envelope.context is not self.bound:
-            self.bind(envelope.context)
-        return MappingProxyType({envelope.source: payload}) if self.keyed else payload
 
     def _is_expired(self, envelope: Envelope[Any]) -> bool:
         deadline = envelope.context.deadline

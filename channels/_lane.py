@@ -224,9 +224,9 @@ class Lane:
         self.armed = True
         self.limit = 0
 
-    def release(self) -> bool:
+    def release(self, *, makes_room: bool = False) -> bool:
         """Wake the waiting senders if there is room again; return whether none waits any more."""
-        if self.blocked.task is not None and not self.is_full():
+        if self.blocked.task is not None and (makes_room or not self.is_full()):
             self.blocked.wake()
         return self.blocked.task is None
 

@@ -60,16 +60,19 @@ class SliceMeter:
     def grant(self, used: int) -> int:
         now = perf_counter()
         started_at = self._started_at[0]
-        left = self._slice - (now - started_at)
-        took = now - (max(self._read_at, started_at))
+        read_at = self._read_at
+        took = now - (read_at if read_at > started_at else started_at)  # noqa: FURB136 - a call
         self._read_at = now
-        if left <= 0:
-            self._chunk = max(1, min(MAX_CHUNK, int(self._slice * used / took)) if took > 0 else 1)
-            return 0
+        left = self._slice - (now - started_at)
         # Chunks double, but never beyond what the last one says still fits into the slice.
-        fits = left * used / took if took > 0 else MAX_CHUNK
-        self._chunk = max(1, int(min(MAX_CHUNK, self._chunk * 2, fits)))
-        return self._chunk
+        chunk = self._chunk * 2
+        if chunk > MAX_CHUNK or left <= 0:
+            chunk = MAX_CHUNK
+        fitting = self._slice if left <= 0 else left
+        if took * chunk > fitting * used:
+            chunk = int(fitting * used / took) or 1
+        self._chunk = chunk
+        return chunk if left > 0 else 0
 
 
 class OperationMeter:

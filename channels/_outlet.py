@@ -10,7 +10,7 @@ from ._context import message_context
 from ._envelope import Envelope, Origin
 from ._lane import Lane
 from ._lineage import Lineage
-from ._meter import Meter, SliceMeter
+from ._meter import MAX_CHUNK, Meter, SliceMeter
 from ._overflow import BufferOverflow
 
 NOTHING: Any = object()
@@ -112,13 +112,18 @@ class Outlet:
         lineage = self.lineage
         lane = self.one
         if lane is not None:
-            chunk = self.meter.grant(max(1, lane.sent - self._granted_at))
-            has_room = lane.armed and lane.capacity >= 1
-            if not chunk or not (has_room or lane.has_room()):
-                await self._make_room(chunk)
+            waited_for = lane.armed and lane.capacity >= 1
+            if waited_for and lane.capacity <= MAX_CHUNK and lineage.leased is not None:
+                # Its inbox meters this task, and it waits when the lane is full.
+                lane.chunk = MAX_CHUNK
             else:
-                lane.chunk = chunk
-                self._granted_at = lane.sent
+                used = lane.sent - self._granted_at
+                chunk = self.meter.grant(used or 1)
+                if not chunk or not (waited_for or lane.has_room()):
+                    await self._make_room(chunk)
+                else:
+                    lane.chunk = chunk
+                    self._granted_at = lane.sent
             if self.one is lane:
                 lane.place(payload, message_context.get(), lineage.next_origin(), False)
                 self.last = payload

@@ -258,12 +258,27 @@ async def test_a_sender_stuck_for_a_minute_reads_60_seconds(mock_clock: MockCloc
         mock_clock.jump(60)
         assert lane.blocked.waited == pytest.approx(60)
         await take(inbox)
-        inbox.credit = 0
-        mock_clock.jump(15)
-        nursery.start_soon(inbox.wait)
-        await wait_all_tasks_blocked()
     mock_clock.jump(100)
-    assert lane.blocked.waited == pytest.approx(75)
+    assert lane.blocked.waited == pytest.approx(60)
+
+
+async def test_a_message_taken_makes_room_at_once(autojump_clock: MockClock) -> None:
+    """C4: a handler may wait for what its own upstream sends next, with messages still queued."""
+    outlet, _, inbox = open_edge(2)
+    sent = trio.Event()
+
+    async def send() -> None:
+        await outlet.put_many(range(4))
+        sent.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(send)
+        await wait_all_tasks_blocked()
+        for _ in range(2):
+            assert not sent.is_set()
+            await take(inbox)
+            await wait_all_tasks_blocked()
+        await sent.wait()
 
 
 async def test_a_starved_reader_reads_how_long(mock_clock: MockClock) -> None:

@@ -125,8 +125,8 @@ class EdgeModel:
             if self.over is not None:
                 self.outcomes[operation] = EndOfOutput
                 return
-            if self.is_full() and self.overflow != "block":
-                # Before a loss the reader has its turn.
+            if self.is_full():
+                # While the sender waits, or before a loss, a reader that was woken has its turn.
                 self.in_transit = 0
             if self.is_full() and self.overflow == "fail":
                 self.outcomes[operation] = BufferOverflow
@@ -160,8 +160,8 @@ class EdgeModel:
             self.buffer = [*(self.buffer[1:] if full else self.buffer), message]
 
     def take(self, operation: int) -> None:
-        # Room is noticed when the reader looks, which is before it takes.
-        released = not self.is_full()
+        # A message taken makes room at once; a rendezvous needs a reader that waits.
+        released = self.capacity > 0
         if self.buffer:
             self.outcomes[operation] = [self.buffer.pop(0)]
         elif self.over is not None:
