@@ -1,12 +1,13 @@
 """The live handle of a run."""
 
 from collections.abc import Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any
 
 import trio
 
-from ..actors._child import ActorChild
+from ..actors._child import ActorChild, Child
 from ..actors._dead_letters import DeadLetter
 from ..channels._context import message_context
 from ..channels._envelope import NO_CONTEXT
@@ -156,8 +157,7 @@ class Run:
             message_context.reset(token)
 
     async def _put(self, child: ActorChild, x: Any, source: str | None) -> None:
-        is_over = child.state.value in ("done", "failed", "cancelled")
-        if is_over or self._execution.status != "running":
+        if _is_over(child) or self._execution.status != "running":
             raise EndOfOutput("", None)
         if source is not None:
             await self._send_as(child, source, x)
@@ -171,6 +171,8 @@ class Run:
                 f"{child.name!r} has no stream upstream {source!r};{suggest(source, lanes)}"
             )
         lane = lanes[source]
+        # Its readers have a turn before each message: with an overflow that drops, none ever waits.
+        await trio.lowlevel.checkpoint()
         while lane.is_full():
             await lane.wait_room()
         if lane.ended or lane.reader_gone:
@@ -236,8 +238,7 @@ class Run:
         if output and output not in child.outputs:
             raise ValueError(f"{name!r} has no output {output!r};{suggest(output, child.outputs)}")
         outlet = child.outputs[output] if output else child.outlet
-        is_over = child.state.value in ("done", "failed", "cancelled")
-        return Stream(outlet, key, capacity, overflow, is_over)
+        return Stream(outlet, key, capacity, overflow, partial(_is_over, child))
 
     # -- looking -----------------------------------------------------------------------------
 
@@ -264,6 +265,10 @@ class Run:
     def results(self) -> dict[str, Any]:
         """What `ctx.set_result` has kept so far."""
         return dict(self._execution.settings.run_context.results)
+
+
+def _is_over(child: Child) -> bool:
+    return child.state.value in ("done", "failed", "cancelled")
 
 
 Run.__module__ = NodeEnded.__module__ = "trouper"

@@ -1,6 +1,8 @@
 """Read a node's output from outside, while the run goes on."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -17,36 +19,46 @@ class Stream:
 
     Inside `async with`, the edge blocks its sender when full (or does what `overflow` says). A bare
     `async for` may stop reading at any time without a word, so it never blocks the graph: it drops
-    the oldest, and `dropped` counts them.
+    the oldest, and `dropped` counts them. Once nobody holds it any more, the graph forgets it.
     """
 
+    _inbox: Inbox | None = None
+    _lane: Lane | None = None
+    _forget: Callable[[], None] | None = None
+    """What to do when a bare loop was left without a word."""
+
     def __init__(
-        self, outlet: Outlet, node: str, capacity: float, overflow: OverflowPolicy, is_over: bool
+        self,
+        outlet: Outlet,
+        node: str,
+        capacity: float,
+        overflow: OverflowPolicy,
+        is_over: Callable[[], bool],
     ) -> None:
         self._outlet = outlet
         self._node = node
         self._capacity = capacity
         self._overflow: OverflowPolicy = overflow
         self._is_over = is_over
-        self._inbox: Inbox | None = None
-        self._lane: Lane | None = None
 
     @property
     def dropped(self) -> int:
         """Messages that this reader has missed because it was slow."""
         return 0 if self._lane is None else sum(self._lane.dropped.values())
 
-    def _attach(self, overflow: OverflowPolicy) -> None:
+    def _attach(self, overflow: OverflowPolicy) -> Callable[[], None]:
+        """Begin to read; return what ends it, and knows nothing of this object."""
         inbox = Inbox(f"stream of {self._node}")
         # What drops the oldest has to keep one at least.
         capacity = self._capacity if overflow == "block" else max(1, self._capacity)
         lane = Lane(self._node, "@stream", inbox, capacity=capacity, overflow=overflow)
         inbox.add_lane(lane)
-        if self._is_over:
+        if self._is_over():
             lane.end()
         else:
             self._outlet.add_lane(lane)
         self._inbox, self._lane = inbox, lane
+        return partial(_detach, self._outlet, lane, inbox)
 
     async def __aenter__(self) -> "Stream":
         if self._inbox is not None:
@@ -65,13 +77,21 @@ class Stream:
     def close(self) -> None:
         """Stop reading; the graph goes on without this reader. Idempotent."""
         if self._lane is not None and self._inbox is not None:
-            self._outlet.remove_lane(self._lane)
-            self._inbox.close()
+            self._forget = None
+            _detach(self._outlet, self._lane, self._inbox)
 
     def __aiter__(self) -> AsyncIterator[Any]:
         if self._inbox is None:
-            self._attach("drop_oldest")
+            detach = self._attach("drop_oldest")
+            # It may be collected at any moment and in any thread: the run's own does the work.
+            soon = trio.lowlevel.current_trio_token().run_sync_soon
+            self._forget = partial(soon, detach)
         return self
+
+    def __del__(self) -> None:
+        if self._forget is not None:
+            with suppress(trio.RunFinishedError):
+                self._forget()
 
     async def __anext__(self) -> Any:
         inbox = self._inbox
@@ -87,6 +107,11 @@ class Stream:
             except EndOfInput:
                 raise StopAsyncIteration from None
         return inbox.pop().payload
+
+
+def _detach(outlet: Outlet, lane: Lane, inbox: Inbox) -> None:
+    outlet.remove_lane(lane)
+    inbox.close()
 
 
 Stream.__module__ = "trouper"

@@ -1,5 +1,6 @@
 """Reading a node's output from outside, while the run goes on."""
 
+import gc
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -238,3 +239,55 @@ async def test_a_stream_ends_with_a_run_that_fails(autojump_clock: MockClock) ->
     async with wf.open() as run, run.stream("numbers") as xs:
         assert [x async for x in xs] == [0, 1, 2, 3]
     assert (await run.wait()).status == "failed"
+
+
+@pytest.mark.parametrize("is_open", [False, True])
+async def test_a_stream_asked_for_before_the_end_and_read_after_it(
+    is_open: bool, autojump_clock: MockClock
+) -> None:
+    """It ends; nobody would ever end what is attached to an output that has ended."""
+    got: list[int] = []
+    async with numbers(3).open() as run:
+        xs = run.stream("numbers")
+        await run.wait()
+        with trio.fail_after(5):
+            if is_open:
+                async with xs:
+                    got = [x async for x in xs]
+            else:
+                got = [x async for x in xs]
+    assert got == []
+
+
+async def test_a_bare_loop_that_was_left_is_forgotten(autojump_clock: MockClock) -> None:
+    """X17: else each would be sent every message until the run ends, and cost its sender time."""
+    async with numbers(1000, every=1).open() as run:
+        outlet = run._execution.cells["numbers"].child.outlet  # type: ignore[attr-defined]
+        for _ in range(5):
+            async for _x in run.stream("numbers"):
+                break
+            gc.collect()
+            await trio.sleep(1)
+            assert not outlet.lanes
+        assert (await run.drain()).ok
+
+
+async def test_a_bare_loop_may_be_forgotten_after_the_run(autojump_clock: MockClock) -> None:
+    async with numbers(3).open() as run:
+        xs = run.stream("numbers")
+        assert [x async for x in xs] == [0, 1, 2]
+    del xs
+    gc.collect()
+    await wait_all_tasks_blocked()
+
+
+def test_a_bare_loop_may_be_forgotten_after_the_loop() -> None:
+    async def main() -> None:
+        async with numbers(3).open() as run:
+            kept.append(run.stream("numbers"))
+            assert [x async for x in kept[0]] == [0, 1, 2]
+
+    kept: list[Any] = []
+    trio.run(main)
+    kept.clear()
+    gc.collect()
