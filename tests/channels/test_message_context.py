@@ -9,12 +9,13 @@ from trouper import Envelope, MessageContext
 from trouper.channels._context import merge_contexts, message_context
 from trouper.channels._envelope import NO_CONTEXT
 
+TRACES = [f"00-{number:032x}-{number:016x}-01" for number in (1, 2, 3)]
 CONTEXTS = st.builds(
     MessageContext,
     run=st.just("n"),
     custom_context=st.dictionaries(st.sampled_from("abc"), st.sampled_from("xyz")),
-    traceparent=st.none() | st.sampled_from(["t1", "t2", "t3"]),
-    links=st.lists(st.sampled_from(["t1", "t4"]), max_size=2).map(tuple),
+    traceparent=st.none() | st.sampled_from(TRACES),
+    links=st.lists(st.sampled_from([TRACES[0], "t4"]), max_size=2).map(tuple),
     deadline=st.none() | st.floats(0, 100),
 )
 
@@ -36,6 +37,17 @@ def test_merged_contexts(contexts: list[MessageContext]) -> None:
         parents = {each.traceparent for each in contexts} - {None}
         assert set(merged.links) == parents | {link for each in contexts for link in each.links}
         assert len(set(merged.links)) == len(merged.links)
+    if any(each is not contexts[0] for each in contexts):
+        first = next((each.traceparent for each in contexts if each.traceparent), None)
+        assert (first is None) == (merged.traceparent is None)
+        if first is not None and merged.traceparent is not None:
+            assert merged.traceparent not in parents_of(contexts)
+            assert (merged.traceparent[:36], merged.traceparent[-3:]) == (first[:36], first[-3:])
+            assert len(merged.traceparent) == len(first)
+
+
+def parents_of(contexts: list[MessageContext]) -> set[str | None]:
+    return {each.traceparent for each in contexts}
 
 
 def test_one_context_stays_what_it_is() -> None:
