@@ -74,7 +74,8 @@ class Supervisor:
             return Done()
         if child.state is State.RESTARTING:
             return Restart(0.0)
-        return decide_exit(child.policy, may_go_on=child.may_go_on())
+        # A body without a cancel point never hears of a cancel: it must not begin again for ever.
+        return decide_exit(child.policy, may_go_on=child.may_go_on() and not _is_cancelled())
 
     def _decide(self, child: Child) -> Decision:
         return decide_failure(

@@ -125,6 +125,27 @@ async def test_a_permanent_actor_is_started_again_until_its_input_ends() -> None
     assert_edges_closed(result)
 
 
+async def test_a_permanent_actor_that_never_reads_can_be_cancelled() -> None:
+    """It has no cancel point, so it is the supervisor that must not begin again."""
+    begun = 0
+    wf = trouper.Workflow()
+    wf.actor(name="numbers")(counts(200))
+
+    @wf.actor(depends_on="numbers", restart="permanent")
+    async def deaf(ctx: trouper.ActorContext) -> None:
+        nonlocal begun
+        begun += 1
+        if begun == 50:
+            run.cancel()
+        assert begun < 1000
+
+    async with wf.open() as run:
+        result = await run.wait()
+    assert result.status == "cancelled"
+    assert begun < 60
+    assert_edges_closed(result)
+
+
 @pytest.mark.parametrize("capacity", [0, 1, 2, math.inf])
 async def test_a_chain_works_at_any_capacity(capacity: float, autojump_clock: MockClock) -> None:
     got: list[int] = []
