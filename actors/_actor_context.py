@@ -1,7 +1,8 @@
 """What an actor sees besides: its messages, in and out."""
 
+import sys
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from types import AsyncGeneratorType
+from contextlib import suppress
 from typing import Any, Generic, cast
 
 import attrs
@@ -75,25 +76,21 @@ class ActorContext(TaskContext[StateT, DepsT, InputT], Generic[StateT, DepsT, In
     def __aiter__(self) -> AsyncGenerator[InputT, None]:
         box = self._mailbox
         box.refuse_if_unconnected()
-        # One iterator serves all loops of an incarnation, and its driver closes it: a generator
-        # left by `break` would otherwise be collected with a warning.
-        iterator = box.iterator
-        if iterator is None or iterator.ag_frame is None or iterator.ag_running:
-            box.iterator = iterator = cast("AsyncGeneratorType[Any, None]", self._messages(box))
         box.credit = 0
-        return iterator
+        # One for each loop: a loop that is cancelled inside of another must not end that one too.
+        return _started(self._messages(box))
 
     async def _messages(self, box: Mailbox) -> AsyncGenerator[InputT, None]:
+        yield cast("InputT", NOTHING)  # taken by `_started`
         while True:
             try:
                 payload = await box.take_slow()
             except EndOfInput:
                 return
             yield payload
-            popleft = box.buffer.popleft
             while (credit := box.credit) > 0:
                 box.credit = credit - 1
-                box.leased = envelope = popleft()
+                box.leased = envelope = box.buffer.popleft()
                 if envelope.context is box.bound:
                     yield envelope.payload
                     continue
@@ -185,6 +182,21 @@ class GeneratorContext(ActorContext[StateT, DepsT, InputT, OutputT]):
     async def send_many(self, xs: Sequence[OutputT], to: str | None = None) -> None:
         self._mailbox.repeat = NO_REPEAT
         await ActorContext.send_many(self, xs, to)
+
+
+def _started(messages: AsyncGenerator[InputT, None]) -> AsyncGenerator[InputT, None]:
+    """Bring a generator to its first yield, without telling trio of it.
+
+    trio warns of generators that are left by `break` and collected; this one has nothing to close.
+    """
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(None, None)
+    try:
+        with suppress(StopIteration):
+            messages.asend(None).__await__().send(None)
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
+    return messages
 
 
 ActorContext.__module__ = "trouper"

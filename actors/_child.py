@@ -209,8 +209,6 @@ class ActorChild(Child):
             reason = self._settle(error, box)
             raise
         finally:
-            if box.iterator is not None:
-                await box.iterator.aclose()
             if stop is not None:
                 await self._stop(stop, context, reason)
 
@@ -227,6 +225,7 @@ class ActorChild(Child):
         return "cancelled" if rest is None else "failed"
 
     async def _stop(self, stop: Hook, context: Any, reason: str) -> None:
+        message_context.set(self.mailbox.base)
         try:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + self.shutdown):
                 await stop(context, reason)

@@ -8,7 +8,6 @@ attempt comes again (cases X12, X22).
 import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from types import AsyncGeneratorType
 from typing import Any
 
 import msgspec
@@ -27,6 +26,10 @@ from ._failure import FailureSummary
 
 NO_REPEAT: tuple[Any, Any] = (NOTHING, None)
 """There is no send that a yield could repeat."""
+
+
+KEPT_ATTEMPTS = 20
+"""Summaries that a message keeps of its attempts, which may be without limit (case X17)."""
 
 
 class Returned(msgspec.Struct, frozen=True, gc=False):
@@ -60,7 +63,6 @@ class Leases(Inbox, Lineage):
         "current",
         "emitted",
         "holds",
-        "iterator",
         "keeps_ids",
         "keyed",
         "leased",
@@ -131,7 +133,6 @@ class Leases(Inbox, Lineage):
         """The context that was bound last."""
         self.timed = False
         self.scope = scope
-        self.iterator: AsyncGeneratorType[Any, None] | None = None
         self.repeat = NO_REPEAT
         self.credit = 0
 
@@ -165,7 +166,7 @@ class Leases(Inbox, Lineage):
             for envelope in reversed(batch):
                 self._return(Returned(envelope))
         elif leased is not None:
-            failures = (*self._failures, failure)
+            failures = (*self._failures, failure)[-KEPT_ATTEMPTS:]
             if leased.attempt >= self.max_attempts:
                 self._give_up(leased, "max_attempts", failures)
             else:

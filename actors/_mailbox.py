@@ -39,7 +39,7 @@ class Mailbox(Leases):
             if self.returned:
                 envelope = await self._next_returned()
             else:
-                await self.wait()
+                await self._wait_for_input()
                 envelope = self._next_new()
             payload = self.hand_out(envelope)
             if payload is not NOTHING:
@@ -48,7 +48,7 @@ class Mailbox(Leases):
     def hand_out(self, envelope: Envelope[Any]) -> Any:
         """Return what the actor sees of a message, now in hand; NOTHING if it was given up."""
         if envelope.context.deadline is not None and self._is_expired(envelope):
-            self.leased = None
+            self._let_go()
             return NOTHING
         payload = envelope.payload
         if self.transform is not None:
@@ -57,7 +57,7 @@ class Mailbox(Leases):
             try:
                 payload = self.transform(payload, envelope.source)
             except InvalidMessage as invalid:
-                self.leased = None
+                self._let_go()
                 self._give_up(envelope, "invalid", (summarize(invalid),))
                 return NOTHING
         self.leased = envelope
@@ -78,27 +78,34 @@ class Mailbox(Leases):
             return [await self.take_slow()]
         if self._settle_last():
             await self.finish()
-        self.most = most
-        try:
-            await self.wait()
-        finally:
-            self.most = 0
-        if self.resend:
-            self._expect_resent(0)
+        while True:
+            self.most = most
+            try:
+                await self._wait_for_input()
+            finally:
+                self.most = 0
+            if self.resend:
+                self._expect_resent(0)
+            payloads = self._lease_batch(most)
+            if payloads:
+                return payloads
+
+    def _lease_batch(self, most: int) -> list[Any]:
+        """Lease what is there; return nothing if all of it was given up."""
         block = self.block
         if block is None:
-            return await self._lease_many(self._pop_many(most), most)
+            return self._lease_many(self._pop_many(most))
         self.block = None
         self.lanes[0].handed = 0
         if block.context.deadline is not None or self.only is None:
-            return await self._lease_many(list(block.envelopes()), most)
+            return self._lease_many(list(block.envelopes()))
         self.leased = block.envelope(0)
         self.batch = block if len(block.payloads) > 1 else ()
         if block.context is not self.bound:
             self.bind(block.context)
         return list(block.payloads)
 
-    async def _lease_many(self, batch: list[Envelope[Any]], most: int) -> list[Any]:
+    def _lease_many(self, batch: list[Envelope[Any]]) -> list[Any]:
         first = batch[0]
         context = first.context
         payloads = [each.payload for each in batch if each.context is context]
@@ -106,7 +113,7 @@ class Mailbox(Leases):
             # Messages of several origins: those that are late are given up one by one.
             batch = [each for each in batch if not self._is_expired(each)]
             if not batch:
-                return await self.take_batch(most)
+                return []
             first = batch[0]
             context = merge_contexts([each.context for each in batch])[0]
             payloads = [each.payload for each in batch]
@@ -138,7 +145,7 @@ class Mailbox(Leases):
     def _settle_last(self) -> bool:
         """Let go of the message in hand; return True if it takes more than that to settle it."""
         task = current_task()
-        if self.bay.task is not None or (self.leased is not None and self.owner is not task):
+        if self._waiting or (self.leased is not None and self.owner is not task):
             raise trio.BusyResourceError(
                 f"another task of {self.name!r} has a message in hand or waits for one; receive in "
                 "one task and hand messages on, or run several of this actor side by side"
@@ -146,6 +153,9 @@ class Mailbox(Leases):
         if self.owner is not task:
             self.owner = task
             self.coro = task.coro if hasattr(task.coro, "cr_running") else NeverRunning
+            # What is bound in this task, which need not be what was bound in the last one.
+            self.current = message_context.get()
+            self.bound = None if self.timed or self.keyed else self.current
         if self.leased is None:
             return False
         if self.holds or self.timed:
@@ -158,9 +168,17 @@ class Mailbox(Leases):
             self._failures = ()
         return False
 
+    async def _wait_for_input(self) -> None:
+        try:
+            await self.wait()
+        except BaseException:
+            # The end, or a cancel: nothing is in hand, so nothing is inherited (cases X1, X13).
+            self.bind(self.base)
+            raise
+
     async def _next_returned(self) -> Envelope[Any]:
         """Take a message that comes again: before new ones, and each is a cancel point."""
-        await trio.lowlevel.checkpoint()
+        await self._let_others_run()
         item = self.returned.popleft()
         self._failures = item.failures
         self.redelivered += 1

@@ -4,13 +4,15 @@ import contextvars
 import math
 import random
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import NoReturn, Protocol
 
 import trio
 
 from ._cancelled import split_cancelled
-from ._child import Child
+from ._child import Child, TaskChild
 from ._lifecycle import Event, State
+from ._pool import Pool
 from ._restart import Decision, Done, GiveUp, Restart, decide_exit, decide_failure
 from ._restart_log import RestartLog
 
@@ -39,10 +41,14 @@ class Supervisor:
         self._log = RestartLog()
         # Every incarnation starts from the context variables of the run, not of its predecessor.
         self._clean = contextvars.copy_context()
+        self._pool = Pool(nursery, self._clean)
 
     def start(self, child: Child) -> None:
         """Start a child, or its next incarnation, at once."""
-        self._clean.run(self._spawn, self._run, child)
+        if isinstance(child, TaskChild):
+            self._pool.start(partial(self._run, child), child.name)
+        else:
+            self._clean.run(self._spawn, self._run, child)
 
     def _spawn(self, async_fn: Callable[..., Awaitable[None]], child: Child, *args: float) -> None:
         self._nursery.start_soon(async_fn, child, *args, name=child.name)

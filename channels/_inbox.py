@@ -12,7 +12,7 @@ from ._channel_errors import ClosedResourceError
 from ._envelope import Envelope
 from ._fan_in import Join
 from ._lane import Lane
-from ._meter import Meter, SliceMeter
+from ._meter import Meter, SliceMeter, let_others_run
 from ._parking import ParkingBay
 
 
@@ -116,7 +116,7 @@ class Inbox:
     # -- what lanes say ----------------------------------------------------------------------
 
     def notice(self, lane: Lane) -> None:
-        if self.only is None and lane.buffer:
+        if self.only is None and self.join is None and lane.buffer:
             self._queue(lane)
         if self.bay.task is not None:
             self.bay.wake()
@@ -226,7 +226,7 @@ class Inbox:
         if self._pressed:
             self._release()
         try:
-            await trio.lowlevel.checkpoint()
+            await let_others_run()
         finally:
             self._waiting = False
 

@@ -10,7 +10,7 @@ from ._context import message_context
 from ._envelope import Envelope, Origin
 from ._lane import Lane
 from ._lineage import Lineage
-from ._meter import MAX_CHUNK, Meter, SliceMeter
+from ._meter import MAX_CHUNK, Meter, SliceMeter, let_others_run
 from ._overflow import BufferOverflow
 
 NOTHING: Any = object()
@@ -130,8 +130,10 @@ class Outlet:
             else:
                 # Lanes came or went during the wait.
                 self._place(payload, lineage.next_origin(), False)
+                if self._ending:
+                    raise EndOfOutput(self._ending, lineage)
             return
-        resent = lineage.emitted_now() < lineage.resend
+        resent = lineage.leased is not None and lineage.emitted_now() < lineage.resend
         if resent and self.skip:
             lineage.next_origin()
             self.last = payload
@@ -158,14 +160,19 @@ class Outlet:
         while at < len(payloads):
             lane = self.one
             if lane is None or lane.overflow != "block" or lane.capacity == 0:
-                await self.put(payloads[at])
+                try:
+                    await self.put(payloads[at])
+                except EndOfOutput:
+                    # While the run drains, what is sent together is accepted together.
+                    if at == len(payloads) - 1 or self._is_over():
+                        raise
                 at += 1
                 continue
             used, self._granted_at = lane.sent - self._granted_at, lane.sent
             if not lane.armed and (lane.is_over() or lane.is_full()):
                 await self._make_room(1)
             elif not self.meter.grant(used):
-                await trio.lowlevel.checkpoint()
+                await let_others_run()
                 self.meter.restart()
                 continue
             if self.one is not lane:
@@ -210,7 +217,7 @@ class Outlet:
             chunk: sends that the meter has granted; 0 when the slice is spent.
         """
         if not chunk:
-            await trio.lowlevel.checkpoint()
+            await let_others_run()
             chunk = self.meter.restart()
         turns = 0
         while True:
@@ -236,6 +243,9 @@ class Outlet:
             if over == len(self.lanes):
                 why = "has ended" if self.lanes[0].ended else "is read by nobody any more"
                 raise EndOfOutput(f"the output of {self.lineage.name!r} {why}", self.lineage)
+
+    def _is_over(self) -> bool:
+        return bool(self.lanes) and all(lane.is_over() for lane in self.lanes)
 
     def _first_full(self) -> Lane | None:
         for lane in self.lanes:

@@ -152,9 +152,10 @@ async def test_a_reader_yields_exactly_when_its_operations_are_spent(operations:
                 before = passes.count
         nursery.cancel_scope.cancel()
     spent = list(range(operations, 200, operations))
-    # Trio shuffles: a checkpoint lets the other one run in this step or together with the next.
+    # Trio shuffles: a yield of two checkpoints lets the other one run once to three times.
     assert set(changed) <= set(spent)
-    assert abs(passes.count - start - len(spent)) <= 1 + len(spent) // 2
+    assert len(changed) >= len(spent) - 1
+    assert passes.count - start <= 3 * len(spent) + 1
 
 
 class Counting:

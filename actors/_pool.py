@@ -1,0 +1,82 @@
+"""Trio tasks that run one job after another: a fresh trio task costs more than most task bodies.
+
+A worker runs what is due until nothing is. When a job waits while others are due, another worker is
+started for those, so a pool grows only as far as jobs wait side by side. Each job has context
+variables of its own, as a trio task has.
+"""
+
+import types
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator
+from contextvars import Context
+from typing import Any
+
+import trio
+
+from ..channels._meter import Meter, SliceMeter, let_others_run
+
+Job = Callable[[], Coroutine[Any, Any, None]]
+
+
+class Pool:
+    """Runs jobs in the order they were started; those that do not wait share one trio task."""
+
+    __slots__ = ("_clean", "_due", "_is_attended", "_nursery")
+
+    def __init__(self, nursery: trio.Nursery, clean: Context) -> None:
+        self._nursery = nursery
+        self._clean = clean
+        """The context variables that every job starts from."""
+        self._due: deque[tuple[str, Job]] = deque()
+        self._is_attended = False
+        """Whether a worker looks at what is due before anybody waits."""
+
+    def start(self, job: Job, name: str) -> None:
+        """Run a job soon. In a nursery that is being cancelled it may not begin at all."""
+        self._due.append((name, job))
+        if not self._is_attended:
+            self._hire(name)
+
+    def _hire(self, name: str) -> None:
+        self._is_attended = True
+        self._clean.run(self._nursery.start_soon, self._work, name=name)
+
+    async def _work(self) -> None:
+        meter = SliceMeter()
+        left = meter.restart()
+        task = trio.lowlevel.current_task()
+        try:
+            while self._due:
+                if left == 0:
+                    left = await self._next_chunk(meter)
+                    continue
+                left -= 1
+                task.name, job = self._due.popleft()
+                await self._run_apart(job())
+                self._is_attended = True
+        finally:
+            self._is_attended = False
+
+    async def _next_chunk(self, meter: Meter) -> int:
+        chunk = meter.grant(1)
+        if chunk:
+            return chunk
+        await let_others_run()
+        return meter.restart()
+
+    @types.coroutine
+    def _run_apart(self, job: Coroutine[Any, Any, None]) -> Generator[Any, Any, None]:
+        """Run a job to its end, each step of it in the job's own context."""
+        run = self._clean.copy().run
+        step, given = job.send, None
+        while True:
+            try:
+                trap = run(step, given)
+            except StopIteration:
+                return
+            # From here on this worker waits with its job: others need another worker.
+            self._is_attended = False
+            if self._due:
+                self._hire(self._due[0][0])
+            given = yield trap
+            self._is_attended = True
