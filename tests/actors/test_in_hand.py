@@ -1,0 +1,366 @@
+"""What is in hand, in which task and with which context: the corners between messages."""
+
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+import trouper
+from harness.bodies import collects, counts
+from trouper import Harness, OperationMeter
+
+# -- loops in loops ------------------------------------------------------------------------------
+
+
+async def test_a_loop_that_is_cancelled_inside_another_ends_alone(
+    autojump_clock: MockClock,
+) -> None:
+    """C8: to gather for a while, then go on."""
+    gathered: list[list[int]] = []
+    workflow = trouper.Workflow()
+    workflow.actor(name="numbers")(counts(10, every=1))
+
+    @workflow.actor(depends_on="numbers")
+    async def gather(ctx: trouper.ActorContext) -> None:
+        async for first in ctx:
+            gathered.append([first])
+            with trio.move_on_after(2.5):
+                async for each in ctx:
+                    gathered[-1].append(each)
+
+    result = await workflow.execute()
+    assert [each for part in gathered for each in part] == list(range(10))
+    assert len(gathered) > 2
+    assert [edge.acknowledged for edge in result.edges] == [10]
+
+
+async def test_a_loop_that_another_task_may_not_begin_ends_alone(autojump_clock: MockClock) -> None:
+    got: list[int] = []
+    workflow = trouper.Workflow()
+    workflow.actor(name="numbers")(counts(10, every=1))
+
+    @workflow.actor(depends_on="numbers")
+    async def two(ctx: trouper.ActorContext) -> None:
+        async def intrude() -> None:
+            await trio.sleep(3.5)
+            with pytest.raises(trio.BusyResourceError):
+                await anext(aiter(ctx))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(intrude)
+            async for each in ctx:
+                got.append(each)
+                await trio.sleep(0.9)
+
+    result = await workflow.execute()
+    assert (result.status, got) == ("completed", list(range(10)))
+
+
+async def test_a_message_from_outside_in_the_middle_of_a_loop(autojump_clock: MockClock) -> None:
+    """The loop takes from wherever messages are now, also after a `receive` of its body."""
+    got: list[object] = []
+    workflow = trouper.Workflow()
+    workflow.actor(name="numbers")(counts(40))
+
+    @workflow.actor(depends_on="numbers")
+    async def pairs(ctx: trouper.ActorContext) -> None:
+        async for each in ctx:
+            got.append(each)
+            await trio.sleep(1)
+            got.append(await ctx.receive())
+
+    harness = Harness(meter=partial(OperationMeter, 1000))
+    async with workflow.open(harness=harness) as run:
+        await trio.sleep(3.5)
+        for number in range(4):
+            await run.send(-number, "pairs")
+        result = await run.wait()
+    assert result.nodes["pairs"].failed == 0
+    assert sorted(map(str, got)) == sorted(map(str, [*range(40), 0, -1, -2, -3]))
+
+
+# -- several tasks -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("operations", [1, 2, 3, 5])
+@pytest.mark.parametrize("crashes", [False, True])
+async def test_two_tasks_never_have_a_message_each(operations: int, crashes: bool) -> None:
+    """X22: what the first has in hand would be acknowledged by the second; nothing may be lost."""
+    done: list[int] = []
+    workflow = trouper.Workflow()
+    workflow.actor(name="numbers")(counts(50))
+    may_crash = crashes
+
+    @workflow.actor(depends_on="numbers", backoff=trouper.Backoff(max=0.01, min=0.01))
+    async def two(ctx: trouper.ActorContext) -> None:
+        async def read() -> None:
+            nonlocal may_crash
+            while True:
+                try:
+                    number = await ctx.receive()
+                except trio.BusyResourceError:
+                    await trio.lowlevel.checkpoint()
+                    continue
+                held = ctx.message
+                await trio.lowlevel.checkpoint()
+                assert ctx.message is held
+                if number == 20 and may_crash:
+                    may_crash = False
+                    raise ValueError("crash")
+                done.append(number)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(read)
+            nursery.start_soon(read)
+
+    harness = Harness(meter=partial(OperationMeter, operations), seed=1)
+    result = await workflow.execute(harness=harness)
+    assert (result.status, result.nodes["two"].failed) == ("completed", crashes)
+    assert done == list(range(50))
+
+
+# -- contexts ------------------------------------------------------------------------------------
+
+
+async def test_what_is_sent_after_the_last_message_inherits_nothing(
+    autojump_clock: MockClock,
+) -> None:
+    """X1, X13: a total is not of the last message's trace, and not due by its deadline."""
+    seen: list[tuple[object, str | None, float | None]] = []
+    workflow = trouper.Workflow()
+
+    class Total:
+        async def run(self, ctx: trouper.ActorContext) -> AsyncIterator[object]:
+            total = 0
+            async for number in ctx:
+                total += number
+                with trio.move_on_after(1):
+                    await ctx.receive()
+                yield "pause"
+            yield total
+
+        async def stop(self, ctx: trouper.ActorContext, reason: str) -> None:
+            await ctx.send(reason)
+
+    workflow.add(Total)
+
+    @workflow.actor(depends_on="total")
+    async def sink(ctx: trouper.ActorContext) -> None:
+        async for message in ctx:
+            assert ctx.message is not None
+            context = ctx.message.context
+            seen.append((message, context.correlation_id, context.deadline))
+
+    async with workflow.open() as run:
+        await run.send(1, "total", timeout=5, correlation_id="c")
+        await trio.sleep(100)
+    assert seen == [("pause", None, None), (1, None, None), ("normal", None, None)]
+
+
+async def test_a_task_that_receives_after_another_has_the_context_too() -> None:
+    """X1: bound in the task that receives, although the last one had the same."""
+    seen: list[object] = []
+    workflow = trouper.Workflow()
+
+    @workflow.actor
+    async def source(ctx: trouper.ActorContext) -> None:
+        async for number in ctx:
+            for _ in range(2):
+                await ctx.send(number)
+
+    @workflow.actor(depends_on="source")
+    async def relay(ctx: trouper.ActorContext) -> None:
+        async def one() -> None:
+            await ctx.receive()
+            with trio.move_on_after(0):
+                await ctx.receive()  # acknowledges
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(one)
+        async for _ in ctx:
+            await ctx.send("relayed")
+
+    @workflow.actor(depends_on="relay")
+    async def sink(ctx: trouper.ActorContext) -> None:
+        async for _ in ctx:
+            assert ctx.message is not None
+            seen.append(ctx.message.context.correlation_id)
+
+    harness = Harness(meter=partial(OperationMeter, 1))
+    async with workflow.open(harness=harness) as run:
+        await run.send(1, "source", correlation_id="c")
+    assert seen == ["c"]
+
+
+async def test_a_late_message_takes_the_last_ones_deadline_along(
+    autojump_clock: MockClock,
+) -> None:
+    """X2: else the actor would be cancelled while it waits, with nothing in hand."""
+    got: list[int] = []
+    workflow = trouper.Workflow()
+
+    @workflow.actor
+    async def slow(ctx: trouper.ActorContext) -> None:
+        while True:
+            number = await ctx.receive()
+            got.append(number)
+            await trio.sleep(3)
+
+    async with workflow.open(harness=Harness(meter=partial(OperationMeter, 1000))) as run:
+        await run.send(1, timeout=20)
+        await run.send(2, timeout=1)
+        await trio.sleep(50)
+        await run.send(3)
+        await trio.sleep(1)
+        assert run.status().nodes["slow"].incarnation == 1
+    assert got == [1, 3]
+
+
+@pytest.mark.parametrize("most", [1, 7])
+async def test_any_number_of_late_batches(most: int, autojump_clock: MockClock) -> None:
+    """X2: they are given up in a loop, whatever their number."""
+    got: list[Any] = []
+    workflow = trouper.Workflow()
+
+    @workflow.actor(capacity=5000)
+    async def slow(ctx: trouper.ActorContext) -> None:
+        await trio.sleep(10)
+        while True:
+            got.append(await ctx.receive_many(most))
+
+    async with workflow.open() as run:
+        for number in range(3000):
+            await run.send(number, timeout=5)
+        await trio.sleep(20)
+        await run.send(-1)
+    assert got == [[-1]]
+    assert len(run.dead_letters()) == 3000
+
+
+# -- outputs -------------------------------------------------------------------------------------
+
+
+async def test_skip_leaves_out_only_what_was_made_from_a_message() -> None:
+    """B5t: a greeting at the start of an incarnation is no output of the message that crashed."""
+    crashes = iter([True, True, False])
+    workflow = trouper.Workflow()
+    workflow.actor(name="numbers")(counts(1))
+
+    @workflow.actor(
+        depends_on="numbers", on_redelivery="skip", backoff=trouper.Backoff(max=0, min=0)
+    )
+    class Greeter:
+        async def start(self, ctx: trouper.ActorContext) -> None:
+            await ctx.send("hello")
+
+        async def run(self, ctx: trouper.ActorContext) -> AsyncIterator[object]:
+            async for number in ctx:
+                yield number
+                yield number + 1
+                if next(crashes):
+                    raise ValueError("crash")
+
+    got: list[object] = []
+    workflow.actor(name="sink", depends_on="greeter")(collects(got))
+    assert (await workflow.execute()).ok
+    assert got == ["hello", 0, 1, "hello", "hello"]
+
+
+async def test_a_source_that_waits_for_room_sends_one_more_message(
+    autojump_clock: MockClock,
+) -> None:
+    """A3, DESIGN, Ending a run: its next send is accepted and then ends it, also one under way."""
+    tried: list[int] = []
+    workflow = trouper.Workflow()
+
+    @workflow.actor
+    async def source(ctx: trouper.ActorContext) -> None:
+        for number in range(100):  # pragma: no branch - the drain ends it
+            tried.append(number)
+            await ctx.send(number)
+
+    got: list[int] = []
+
+    @workflow.actor(depends_on="source", capacity=2)
+    async def sink(ctx: trouper.ActorContext) -> None:
+        async for number in ctx:
+            got.append(number)
+            await trio.sleep(1)
+
+    async with workflow.open() as run:
+        await trio.sleep(0.5)
+        before = list(tried)
+        assert (await run.drain()).status == "completed"
+    assert got == tried == before
+
+
+async def test_what_is_sent_together_is_accepted_together(autojump_clock: MockClock) -> None:
+    """A3: of a batch that a source sends while the run drains, nothing is left out."""
+    workflow = trouper.Workflow()
+
+    @workflow.actor
+    async def source(ctx: trouper.ActorContext) -> None:
+        await trio.sleep(1)
+        await ctx.send_many(range(200))
+        await ctx.send(-1)
+
+    got: list[int] = []
+    workflow.actor(name="sink", depends_on="source")(collects(got))
+    async with workflow.open() as run:
+        await trio.sleep(0.5)
+        assert (await run.drain()).status == "completed"
+    assert got == list(range(200))
+
+
+async def test_a_batch_that_nobody_reads_any_more_ends_at_once() -> None:
+    workflow = trouper.Workflow()
+
+    @workflow.actor
+    async def source(ctx: trouper.ActorContext) -> None:
+        await ctx.send_many(range(1000))
+
+    for name in "ab":
+
+        @workflow.actor(depends_on="source", name=name)
+        async def sink(ctx: trouper.ActorContext) -> None:
+            await ctx.receive()
+
+    result = await workflow.execute()
+    assert result.ok
+    assert result.nodes["source"].sent < 1000
+
+
+async def test_a_message_keeps_a_bounded_history() -> None:
+    """X17: of attempts without limit, the last ones are told."""
+    workflow = trouper.Workflow()
+    workflow.actor(name="numbers")(counts(1))
+
+    @workflow.actor(depends_on="numbers", max_attempts=60, backoff=trouper.Backoff(max=0, min=0))
+    async def sink(ctx: trouper.ActorContext) -> None:
+        await ctx.receive()
+        assert ctx.message is not None
+        raise ValueError(f"attempt {ctx.message.attempt}")
+
+    (letter,) = (await workflow.execute()).dead_letters
+    told = [failure.message for failure in letter.failures]
+    assert told == [f"attempt {number}" for number in range(41, 61)]
+
+
+@pytest.mark.parametrize("fan_in", ["zip", "latest"])
+async def test_a_join_keeps_no_list_of_its_lanes(fan_in: Any) -> None:
+    """X17: with a join nobody takes turns."""
+    sizes: set[int] = set()
+    workflow = trouper.Workflow()
+    workflow.actor(name="a")(counts(300))
+    workflow.actor(name="b")(counts(300))
+
+    @workflow.actor(depends_on=["a", "b"], fan_in=fan_in, capacity=1)
+    async def sink(ctx: trouper.ActorContext) -> None:
+        async for _ in ctx:
+            sizes.add(len(ctx._mailbox.ready))
+
+    assert (await workflow.execute()).ok
+    assert sizes == {0}
