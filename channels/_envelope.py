@@ -5,6 +5,7 @@ Rule 2: the edge fills every field but `payload`. An actor hands over only that.
 """
 
 from collections.abc import Mapping
+from hashlib import blake2b
 from types import MappingProxyType
 from typing import Any, Generic
 
@@ -42,6 +43,9 @@ NO_CONTEXT = MessageContext()
 Origin = tuple[Any, ...]
 """(source, seq) of a first message; (origin, via, n) of the n-th output made from another."""
 
+MOST_STEPS = 32
+"""Derivations that an origin tells one by one; a message may go round in a cycle for ever."""
+
 
 class Envelope(msgspec.Struct, Generic[T_co], frozen=True, gc=False):
     """One message and its place in the stream."""
@@ -63,6 +67,8 @@ class Envelope(msgspec.Struct, Generic[T_co], frozen=True, gc=False):
     def id(self) -> str:
         """A name that is the same on every attempt: `source:seq`, then `/node.n` per derivation.
 
+        Of a message that was passed on through many joins, `source:seq~hash:steps` stands for the
+        first ones.
         The first output of a node with one upstream keeps the id of the message it was made from:
         on one edge no two messages share an id.
         """
@@ -76,6 +82,19 @@ def origin_text(origin: Origin) -> str:
         origin, via, n = origin
         steps.append(f"/{via}.{n}")
     return f"{origin[0]}:{origin[1]}" + "".join(reversed(steps))
+
+
+def bounded(origin: Origin) -> Origin:
+    """Return an origin of less than `MOST_STEPS` derivations: this one, or one that hashes it."""
+    at, steps = origin, 0
+    while len(at) == 3:
+        at, steps = at[0], steps + 1
+    if steps < MOST_STEPS:
+        return origin
+    digest = blake2b(origin_text(origin).encode(), digest_size=12).hexdigest()
+    first, _, before = str(at[0]).partition("~")
+    told = at[1] if before else 0
+    return (f"{first if before else origin_text(at)}~{digest}", told + steps)
 
 
 Envelope.__module__ = MessageContext.__module__ = "trouper"

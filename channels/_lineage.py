@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from ._envelope import Envelope, Origin
+from ._envelope import Envelope, Origin, bounded
 
 
 class Lineage:
@@ -42,7 +42,7 @@ class Lineage:
         if self.keeps_ids:
             return base if n == 1 else (base, self.name, n)
         # With several upstreams, two messages of one common ancestor may carry the same id.
-        return (base, f"{leased.source}>{self.name}", n)
+        return (bounded(base), f"{leased.source}>{self.name}", n)
 
 
 class Detached(Lineage):

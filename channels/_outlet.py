@@ -7,7 +7,7 @@ import trio
 
 from ._block import Block
 from ._context import message_context
-from ._envelope import Envelope, Origin
+from ._envelope import Envelope, Origin, bounded
 from ._lane import Lane
 from ._lineage import Lineage
 from ._meter import MAX_CHUNK, Meter, SliceMeter, let_others_run
@@ -199,8 +199,9 @@ class Outlet:
             return Block(part, lane.source, lane.sent + 1, context, None, "", 0)
         first = lineage.emitted_now() + 1
         lineage.root, lineage.emitted = leased, first + len(part) - 1
-        base = leased.origin or (leased.source, leased.seq)
-        via = lineage.name if lineage.keeps_ids else f"{leased.source}>{lineage.name}"
+        base, via = leased.origin or (leased.source, leased.seq), lineage.name
+        if not lineage.keeps_ids:
+            base, via = bounded(base), f"{leased.source}>{via}"
         keeps_id = lineage.keeps_ids and first == 1
         return Block(part, lane.source, lane.sent + 1, context, base, via, first, keeps_id)
 

@@ -79,7 +79,7 @@ def transform_of(node: Node) -> Callable[[Any, str], Any] | None:
 
     def check(payload: Any, source: str) -> Any:
         if source.endswith("@join"):
-            return {key: check(value, key) for key, value in payload.items()}
+            return MappingProxyType({key: check(value, key) for key, value in payload.items()})
         return convert_message(payload, types.get(source, Any), node=node.name)
 
     def transform(payload: Any, source: str) -> Any:

@@ -1,5 +1,8 @@
 """Envelopes, and the context of a message made from several."""
 
+import re
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -7,7 +10,7 @@ from hypothesis import strategies as st
 
 from trouper import Envelope, MessageContext
 from trouper.channels._context import merge_contexts, message_context
-from trouper.channels._envelope import NO_CONTEXT
+from trouper.channels._envelope import NO_CONTEXT, bounded, origin_text
 
 TRACES = [f"00-{number:032x}-{number:016x}-01" for number in (1, 2, 3)]
 CONTEXTS = st.builds(
@@ -78,3 +81,17 @@ def test_an_envelope_never_changes() -> None:
     with pytest.raises(AttributeError):
         envelope.attempt = 2  # type: ignore[misc]
     assert msgspec.structs.replace(envelope, attempt=2).payload == "x"
+
+
+def test_an_origin_stays_bounded_and_unlike_any_other() -> None:
+    """X17: a message that goes round in a cycle for ever has an id of a bounded length."""
+    origin: tuple[Any, ...] = ("s", 3)
+    ids: set[str] = set()
+    for _ in range(500):
+        origin = (bounded(origin), "a>b", 1)
+        ids.add(origin_text(origin))
+    assert len(ids) == 500
+    assert max(map(len, ids)) < 300
+    assert re.match(r"s:3~[0-9a-f]{24}:480/a>b\.1/", origin_text(origin))
+    short = (("s", 3), "a", 2)
+    assert bounded(short) is short

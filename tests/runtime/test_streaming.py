@@ -285,8 +285,10 @@ async def test_validation_of_joined_messages_looks_at_each_part() -> None:
 
     @wf.actor(depends_on=["a", "b"], fan_in="zip", validate=True)
     async def sink(ctx: trouper.ActorContext[Any, Any, Mapping[str, int], Any]) -> None:
-        got.extend([dict(message) async for message in ctx])
+        got.extend([message async for message in ctx])
 
     result = await wf.execute()
     assert got == [{"a": 1, "b": 1}]
+    with pytest.raises(TypeError):
+        got[0]["a"] = 2  # immutable, DESIGN, Fan-in
     assert {edge.source: edge.dead_lettered for edge in result.edges} == {"a": 1, "b": 1}
