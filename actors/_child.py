@@ -10,11 +10,12 @@ import trio
 from attrs import define, field, frozen
 
 from ..channels._context import message_context
+from ..channels._inbox import EndOfInput
 from ..channels._outlet import EndOfOutput, Outlet
 from ._actor_context import ActorContext
 from ._cancelled import split_cancelled
 from ._current import current_context
-from ._driver import drive_coroutine, drive_generator
+from ._driver import drive_generator, is_own_end
 from ._failure import FailureSummary, summarize
 from ._lifecycle import Event, State, step
 from ._mailbox import Mailbox
@@ -247,11 +248,15 @@ class ActorChild(Child):
             await behaviour.restarted(self.failures[-1])
         self.move(Event.READY)
         body: Any = behaviour.run(context)
-        if isasyncgen(cast("object", body)):
-            assert self.outlet is not None
-            await drive_generator(body, box, self.outlet)
-        else:
-            await drive_coroutine(body, box)
+        try:
+            if isasyncgen(cast("object", body)):
+                assert self.outlet is not None
+                await drive_generator(body, box, self.outlet)
+            else:
+                await body
+        except (EndOfInput, EndOfOutput, BaseExceptionGroup) as end:
+            if not is_own_end(end, box):
+                raise
         if self.probe is not None:
             self.probe.at("finish", self.name)
         with suppress(EndOfOutput):  # the body has ended: a normal end, whoever reads

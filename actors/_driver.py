@@ -1,11 +1,11 @@
-"""Run one incarnation's body: a coroutine, or a generator whose yields are sends.
+"""Run a generator whose yields are sends.
 
 `yield x` behaves exactly as `await ctx.send(x)`: this task performs the send itself, and any
 exception of that send, Cancelled included, goes into the generator at its `yield`. So scopes and
 nurseries around a yield work, and context variables hold.
 """
 
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator
 from typing import Any, cast
 
 from ..channels._context import message_context
@@ -16,19 +16,6 @@ from ._lease import NO_REPEAT
 from ._mailbox import Mailbox
 
 _sent_in = message_context.get
-
-
-async def drive_coroutine(body: Awaitable[Any], box: Mailbox) -> Any:
-    """Await a body; its own end of input or output is a normal end."""
-    try:
-        return await body
-    except (EndOfInput, EndOfOutput) as end:
-        if not is_own_end(end, box):
-            raise
-    except BaseExceptionGroup as group:
-        if not is_own_end(group, box):
-            raise
-    return None
 
 
 async def drive_generator(body: AsyncGenerator[Any, None], box: Mailbox, outlet: Outlet) -> None:
@@ -53,12 +40,6 @@ async def drive_generator(body: AsyncGenerator[Any, None], box: Mailbox, outlet:
             outlet.last = value
             lane.sent = seq
             lane.buffer.append(Envelope(value, lane.source, seq, 1, _sent_in(), origin))
-    except (EndOfInput, EndOfOutput) as end:
-        if not is_own_end(end, box):
-            raise
-    except BaseExceptionGroup as group:
-        if not is_own_end(group, box):
-            raise
     finally:
         await body.aclose()
 

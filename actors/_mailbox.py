@@ -39,7 +39,12 @@ class Mailbox(Leases):
             if self.returned:
                 envelope = await self._next_returned()
             else:
-                await self._wait_for_input()
+                try:
+                    await self.wait()
+                except BaseException:
+                    # The end, or a cancel: nothing is in hand, so nothing is inherited (X1, X13).
+                    self.bind(self.base)
+                    raise
                 envelope = self._next_new()
             payload = self.hand_out(envelope)
             if payload is not NOTHING:
@@ -47,27 +52,36 @@ class Mailbox(Leases):
 
     def hand_out(self, envelope: Envelope[Any]) -> Any:
         """Return what the actor sees of a message, now in hand; NOTHING if it was given up."""
-        if envelope.context.deadline is not None and self._is_expired(envelope):
-            self._let_go()
-            return NOTHING
+        context = envelope.context
         payload = envelope.payload
-        if self.transform is not None:
-            # In hand before it is touched: if this fails, the crash is over this message.
-            self.leased = envelope
-            try:
-                payload = self.transform(payload, envelope.source)
-            except InvalidMessage as invalid:
-                self._let_go()
-                self._give_up(envelope, "invalid", (summarize(invalid),))
+        if self.transform is not None or context.deadline is not None:
+            payload = self._look_at(envelope)
+            if payload is NOTHING:
                 return NOTHING
         self.leased = envelope
         if not self.keeps_ids:
             # The senders' fast path gives ids only to nodes that keep them; `root` says: ask.
             self.root = envelope
             self.emitted = 0
-        if envelope.context is not self.bound:
-            self.bind(envelope.context)
+        if context is not self.current or self.timed:
+            self.bind(context)
         return MappingProxyType({envelope.source: payload}) if self.keyed else payload
+
+    def _look_at(self, envelope: Envelope[Any]) -> Any:
+        """Return the payload as the actor asks for it; NOTHING if the message was given up."""
+        if self._is_expired(envelope):
+            self._let_go()
+            return NOTHING
+        if self.transform is None:
+            return envelope.payload
+        # In hand before it is touched: if this fails, the crash is over this message.
+        self.leased = envelope
+        try:
+            return self.transform(envelope.payload, envelope.source)
+        except InvalidMessage as invalid:
+            self._let_go()
+            self._give_up(envelope, "invalid", (summarize(invalid),))
+            return NOTHING
 
     def refuse_if_unconnected(self) -> None:
         """Do nothing: this mailbox belongs to a run."""

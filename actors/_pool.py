@@ -39,7 +39,10 @@ class Pool:
 
     def _hire(self, name: str) -> None:
         self._is_attended = True
-        self._clean.run(self._nursery.start_soon, self._work, name=name)
+        self._clean.run(self._spawn, name)
+
+    def _spawn(self, name: str) -> None:
+        self._nursery.start_soon(self._work, name=name)
 
     async def _work(self) -> None:
         meter = SliceMeter()

@@ -235,12 +235,18 @@ class Inbox:
             raise ClosedResourceError(f"{self.name!r} was closed on this side: stop reading it")
         if self.on_idle is not None:
             self.on_idle()
-        if self.at_end():
+        only = self.only
+        if only is not None and not (only.ended or only.weak):
+            if not only.armed:
+                only.armed = True
+                only.limit = 0
+        elif self.at_end():
             raise EndOfInput(f"the input of {self.name!r} has ended", self)
-        for lane in self.lanes:
-            if not (lane.armed or lane.ended or lane.buffer):
-                lane.armed = True
-                lane.limit = 0
+        else:
+            for lane in self.lanes:
+                if not (lane.armed or lane.ended or lane.buffer):
+                    lane.armed = True
+                    lane.limit = 0
         # Set before the senders look: capacity 0 hands over only to a task that waits.
         self._waiting = True
         if self._pressed:
