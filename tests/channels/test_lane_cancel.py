@@ -70,6 +70,8 @@ class Trial:
                 await trio.lowlevel.checkpoint()
             bays = {"sender": self.lane.blocked, "reader": self.inbox.bay}
             parked = [name for name in bays if bays[name].waiting]
+            if not parked and self.rng.random() < 0.7:
+                continue  # else hardly any would hit a parked task
             name = self.rng.choice(parked if parked and self.rng.random() < 0.8 else [*bays])
             self.hits += 1
             self.hits_of_parked += bays[name].waiting
