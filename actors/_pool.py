@@ -71,7 +71,8 @@ class Pool:
     def _run_apart(self, job: Coroutine[Any, Any, None]) -> Generator[Any, Any, None]:
         """Run a job to its end, each step of it in the job's own context."""
         run = self._clean.copy().run
-        step, given = job.send, None
+        step: Callable[[Any], Any] = job.send
+        given: Any = None
         while True:
             try:
                 trap = run(step, given)
@@ -81,5 +82,10 @@ class Pool:
             self._is_attended = False
             if self._due:
                 self._hire(self._due[0][0])
-            given = yield trap
+            try:
+                given = yield trap
+                step = job.send
+            except BaseException as error:
+                # trio throws only where something awaits what is not trio's; the job's own failure.
+                given, step = error, job.throw
             self._is_attended = True

@@ -2,7 +2,8 @@
 
 import contextvars
 import math
-from collections.abc import Callable, Coroutine
+import types
+from collections.abc import Callable, Coroutine, Generator
 from functools import partial
 from typing import Any
 
@@ -165,3 +166,23 @@ async def test_quick_jobs_let_others_run(monkeypatch: pytest.MonkeyPatch) -> Non
         nursery.start_soon(other)
         await run_jobs(*[job] * 20, end)
     assert seen.count("other") >= 10
+
+
+async def test_a_job_that_awaits_what_is_not_trios_fails_by_itself() -> None:
+    """F22: `asyncio.sleep` in a task is that task's failure; its `finally` runs, and the others."""
+    events: list[str] = []
+
+    @types.coroutine
+    def foreign() -> Generator[None, None, None]:
+        yield
+
+    async def job() -> None:
+        try:
+            await foreign()
+        except TypeError:
+            events.append("told")
+            await trio.lowlevel.checkpoint()
+            events.append("goes on")
+
+    await run_jobs(job, job)
+    assert events == ["told", "told", "goes on", "goes on"]
