@@ -111,6 +111,8 @@ class Mailbox(Leases):
             return self._lease_many(self._pop_many(most))
         self.block = None
         self.lanes[0].handed = 0
+        # What came behind the block must settle it first: the fast path knows nothing of batches.
+        self.credit = self._granted = 0
         if block.context.deadline is not None or self.only is None:
             return self._lease_many(list(block.envelopes()))
         self.leased = block.envelope(0)
@@ -216,7 +218,11 @@ class Mailbox(Leases):
 
     def _pop_many(self, most: int) -> list[Envelope[Any]]:
         if self.only is None:
-            return [self.pop() for _ in range(min(most, self.credit))]
+            batch = [self.pop() for _ in range(min(most, self.credit))]
+            # The fast path knows nothing of batches: the next message must settle this one.
+            self._granted -= self.credit
+            self.credit = 0
+            return batch
         buffer = self.only.buffer
         if len(buffer) <= most:
             batch = list(buffer)
