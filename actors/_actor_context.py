@@ -121,7 +121,8 @@ class ActorContext(TaskContext[StateT, DepsT, InputT], Generic[StateT, DepsT, In
         # The fast path: one lane with room, and nothing special to do.
         lane = outlet.one
         if lane is None or (seq := lane.sent + 1) > lane.limit:
-            await outlet.put(x)
+            if not outlet.put_first(x):
+                await outlet.put(x)
             return
         lineage = outlet.lineage
         leased = lineage.leased

@@ -28,7 +28,8 @@ async def drive_generator(body: AsyncGenerator[Any, None], box: Mailbox, outlet:
         async for value in body:
             lane = outlet.one
             if lane is None or (seq := lane.sent + 1) > lane.limit or box.repeat is not NO_REPEAT:
-                await _yield_slow(body, value, box, outlet)
+                if box.repeat is not NO_REPEAT or not outlet.put_first(value):
+                    await _yield_slow(body, value, box, outlet)
                 continue
             leased = box.leased
             if leased is box.root:

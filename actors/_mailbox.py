@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 import trio
-from trio.lowlevel import current_task
+from trio.lowlevel import current_task, wait_task_rescheduled
 
 from ..channels._context import merge_contexts, message_context
 from ..channels._envelope import Envelope, MessageContext
@@ -35,20 +35,33 @@ class Mailbox(Leases):
         """
         if self._settle_last():
             await self.finish()
+        if not self.returned and self.only is not None:
+            # The usual wait, of one lane, without a coroutine more.
+            try:
+                while (park := self.next_wait()) is not None:
+                    await wait_task_rescheduled(park)
+            except BaseException:
+                self._waiting = False
+                # The end, or a cancel: nothing is in hand, so nothing is inherited (X1, X13).
+                self.bind(self.base)
+                raise
         while True:
             if self.returned:
                 envelope = await self._next_returned()
             else:
-                try:
-                    await self.wait()
-                except BaseException:
-                    # The end, or a cancel: nothing is in hand, so nothing is inherited (X1, X13).
-                    self.bind(self.base)
-                    raise
+                if self.credit <= 0:
+                    await self._wait_for_input()
                 envelope = self._next_new()
             payload = self.hand_out(envelope)
             if payload is not NOTHING:
                 return payload
+
+    async def _wait_for_input(self) -> None:
+        try:
+            await self.wait()
+        except BaseException:
+            self.bind(self.base)
+            raise
 
     def hand_out(self, envelope: Envelope[Any]) -> Any:
         """Return what the actor sees of a message, now in hand; NOTHING if it was given up."""
@@ -183,14 +196,6 @@ class Mailbox(Leases):
         if self._failures:
             self._failures = ()
         return False
-
-    async def _wait_for_input(self) -> None:
-        try:
-            await self.wait()
-        except BaseException:
-            # The end, or a cancel: nothing is in hand, so nothing is inherited (cases X1, X13).
-            self.bind(self.base)
-            raise
 
     async def _next_returned(self) -> Envelope[Any]:
         """Take a message that comes again: before new ones, and each is a cancel point."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import trio
-from trio.lowlevel import wait_task_rescheduled
+from trio.lowlevel import Abort, wait_task_rescheduled
 
 from ._block import Block
 from ._channel_errors import ClosedResourceError
@@ -153,6 +153,32 @@ class Inbox:
         if only is not None:
             return (only.ended or only.weak) and not only.buffer
         return not self.ready and all(lane.ended or lane.weak for lane in self.lanes)
+
+    def next_wait(self) -> Callable[[Any], Abort] | None:
+        """Return how to park for the next message of the only lane; None: look at `credit`.
+
+        With credit a message can be popped; without, `wait` has to do it. Call it again when woken.
+
+        Raises: as `wait`.
+        """
+        only = self.only
+        if only is None:
+            self._waiting = False
+            return None
+        if not only.buffer:
+            if self.block is not None:
+                self._waiting = False
+                return None
+            self._granted = self.credit = 0
+            self._prepare_to_park()
+            return self.bay.enter()
+        if not self._waiting:
+            return None
+        self._waiting = False
+        self._grant(self.meter.restart())
+        if self._pressed:
+            self._release(about_to_pop=True)
+        return None
 
     async def wait(self) -> None:
         """Wait until a message can be popped; there is `credit` then. Takes nothing.

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from ._block import Block
 from ._envelope import Envelope, MessageContext, Origin
+from ._meter import MAX_CHUNK
 from ._overflow import BufferOverflow, OverflowPolicy
 from ._parking import ParkingBay
 
@@ -60,6 +61,7 @@ class Lane:
         "reader",
         "reader_gone",
         "sent",
+        "short",
         "source",
         "target",
         "weak",
@@ -80,6 +82,8 @@ class Lane:
         self.reader = reader
         self.capacity = 1 if overflow == "latest" else capacity
         self.overflow = overflow
+        self.short = overflow == "block" and 1 <= capacity <= MAX_CHUNK
+        """Whether it never drops, and its sender has to wait after a chunk at most."""
         self.on_drop = on_drop
         self.buffer: deque[Envelope[Any]] = _NOTHING_YET
         self.limit = 0
@@ -142,6 +146,16 @@ class Lane:
         """
         if self.overflow == "fail" and self.would_drop() and not self.is_over():
             raise BufferOverflow(f"edge {self.name}", self.capacity)
+
+    def place_first(self, payload: Any, context: MessageContext, origin: Origin | None) -> None:
+        """Append a message to a short lane that is armed; as many may follow as fit."""
+        self.sent = seq = self.sent + 1
+        if self.buffer is _NOTHING_YET:
+            self.buffer = deque()
+        self.buffer.append(Envelope(payload, self.source, seq, 1, context, origin))
+        self.armed = False
+        self.limit = seq + int(self.capacity) - 1
+        self.reader.notice(self)
 
     def place(
         self, payload: Any, context: MessageContext, origin: Origin | None, resent: bool

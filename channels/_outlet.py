@@ -10,7 +10,7 @@ from ._context import message_context
 from ._envelope import Envelope, Origin, bounded
 from ._lane import Lane
 from ._lineage import Lineage
-from ._meter import MAX_CHUNK, Meter, SliceMeter, let_others_run
+from ._meter import Meter, SliceMeter, let_others_run
 from ._overflow import BufferOverflow
 
 NOTHING: Any = object()
@@ -99,6 +99,20 @@ class Outlet:
         for lane in self.lanes:
             lane.end()
 
+    def put_first(self, payload: Any) -> bool:
+        """Send to the only reader, which waits for a message; False: `await put` must do it.
+
+        Needs no look at the clock: the sender's inbox meters its task, and the lane is short.
+        """
+        lane = self.one
+        lineage = self.lineage
+        leased = lineage.leased
+        if lane is None or leased is None or not lane.armed or not lane.short:
+            return False
+        lane.place_first(payload, message_context.get(), lineage.next_origin())
+        self.last = payload
+        return True
+
     async def put(self, payload: Any) -> None:
         """Send one message to every lane, or to none; wait until all have room.
 
@@ -112,18 +126,13 @@ class Outlet:
         lineage = self.lineage
         lane = self.one
         if lane is not None:
+            chunk = self.meter.grant((lane.sent - self._granted_at) or 1)
             waited_for = lane.armed and lane.capacity >= 1
-            if waited_for and lane.capacity <= MAX_CHUNK and lineage.leased is not None:
-                # Its inbox meters this task, and it waits when the lane is full.
-                lane.chunk = MAX_CHUNK
+            if not chunk or not (waited_for or lane.has_room()):
+                await self._make_room(chunk)
             else:
-                used = lane.sent - self._granted_at
-                chunk = self.meter.grant(used or 1)
-                if not chunk or not (waited_for or lane.has_room()):
-                    await self._make_room(chunk)
-                else:
-                    lane.chunk = chunk
-                    self._granted_at = lane.sent
+                lane.chunk = chunk
+                self._granted_at = lane.sent
             if self.one is lane:
                 lane.place(payload, message_context.get(), lineage.next_origin(), False)
                 self.last = payload
