@@ -1,7 +1,7 @@
 """What an actor sees besides: its messages, in and out."""
 
 import sys
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Generic, cast
 
@@ -22,6 +22,8 @@ from ._unconnected import NO_OUTLET, UNCONNECTED
 OutputT = TypeVar("OutputT", default=Any)
 
 _sent_in = message_context.get
+_READY = (list, tuple)
+"""What `send_many` takes as it is; anything else is read to its end first."""
 
 
 @attrs.frozen(eq=False, weakref_slot=False)
@@ -136,12 +138,12 @@ class ActorContext(TaskContext[StateT, DepsT, InputT], Generic[StateT, DepsT, In
         lane.sent = seq
         lane.buffer.append(Envelope(x, lane.source, seq, 1, _sent_in(), origin))
 
-    async def send_many(self, xs: Sequence[OutputT], to: str | None = None) -> None:
+    async def send_many(self, xs: Iterable[OutputT], to: str | None = None) -> None:
         """Send messages in order; as fast as it gets. If cancelled, a prefix was sent.
 
         Raises: as `send`.
         """
-        await self._output(to).put_many(xs)
+        await self._output(to).put_many(xs if isinstance(xs, _READY) else tuple(xs))
 
     def _output(self, to: str | None) -> Outlet:
         if to is None or self._outlet is NO_OUTLET:
@@ -180,7 +182,7 @@ class GeneratorContext(ActorContext[StateT, DepsT, InputT, OutputT]):
         if to is None:
             box.repeat = (x, box.leased)
 
-    async def send_many(self, xs: Sequence[OutputT], to: str | None = None) -> None:
+    async def send_many(self, xs: Iterable[OutputT], to: str | None = None) -> None:
         self._mailbox.repeat = NO_REPEAT
         await ActorContext.send_many(self, xs, to)
 

@@ -1,5 +1,6 @@
 """A supervised child: what stays while its incarnations come and go."""
 
+import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -22,6 +23,8 @@ from ._mailbox import Mailbox
 from ._restart import RestartPolicy
 from ._stopping import Stopping
 from ._task_context import TaskContext
+
+log = logging.getLogger("trouper")
 
 KEPT_FAILURES = 5
 """Summaries of the last failures that a child keeps; older ones are only counted."""
@@ -128,6 +131,10 @@ class Child:
         """Return whether there can be more to do after a normal return."""
         return False
 
+    def has_progressed(self) -> bool:
+        """Return whether the last incarnation has done anything with its input."""
+        return True
+
     def close(self) -> None:
         """Tell its neighbours that nothing more comes, and nothing more is taken. Idempotent."""
 
@@ -168,7 +175,8 @@ class ActorChild(Child):
     make_context: Callable[..., ActorContext[Any, Any, Any, Any]] | None = None
     stopping: Stopping = field(factory=Stopping)
     shutdown: float = 5.0
-    """Seconds that the `stop` hook may take when the actor is cancelled."""
+    """Seconds that the `stop` hook may take, at any end."""
+    _taken_before: int = 0
     expired: int = 0
     """Incarnations that ended because the deadline of their message passed."""
 
@@ -177,6 +185,8 @@ class ActorChild(Child):
 
     async def incarnate(self) -> None:
         box = self.mailbox
+        if self.policy.restart == "permanent":
+            self._taken_before = self._taken()
         with trio.CancelScope() as scope:
             self.scope = scope
             box.begin(scope)
@@ -228,8 +238,15 @@ class ActorChild(Child):
     async def _stop(self, stop: Hook, context: Any, reason: str) -> None:
         message_context.set(self.mailbox.base)
         try:
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + self.shutdown):
+            deadline = trio.current_time() + self.shutdown
+            with trio.CancelScope(shield=True, deadline=deadline) as scope:
                 await stop(context, reason)
+            if scope.cancelled_caught:
+                log.warning(
+                    "the stop hook of %r was cut after %g s; allow more with shutdown=",
+                    self.name,
+                    self.shutdown,
+                )
         except Exception as error:
             if reason == "normal":
                 now = trio.current_time()
@@ -270,6 +287,13 @@ class ActorChild(Child):
             box.expire()
         else:
             box.release()
+
+    def _taken(self) -> int:
+        box = self.mailbox
+        return box.redelivered + sum(lane.sent - lane.queued for lane in box.lanes)
+
+    def has_progressed(self) -> bool:
+        return self._taken() > self._taken_before
 
     def may_go_on(self) -> bool:
         return not self.stopping and not (self.mailbox.at_end() and not self.mailbox.returned)

@@ -41,7 +41,7 @@ LIFECYCLE: Mapping[State, Mapping[Event, State]] = {
     State.RUNNING: {Event.RESTART: State.RESTARTING, Event.END: State.DONE, **_END},
     State.RESTARTING: {Event.START: State.STARTING, **_END},
     # A permanent child is restarted after a normal end too.
-    State.DONE: {Event.RESTART: State.RESTARTING},
+    State.DONE: {Event.RESTART: State.RESTARTING, Event.GIVE_UP: State.FAILED},
     State.FAILED: {},
     State.CANCELLED: {},
 }

@@ -79,6 +79,10 @@ class RestartPolicy:
             raise ValueError(f"period must be > 0 s, got {self.period}; math.inf never forgives")
 
 
+class RestartedInVain(RuntimeError):
+    """A permanent child returned again and again without taking a message."""
+
+
 @frozen
 class Restart:
     delay: float
@@ -131,5 +135,5 @@ def decide_failure(
     )
 
 
-for _public in (Backoff, RestartPolicy, Restart, GiveUp, Done):
+for _public in (RestartedInVain, Backoff, RestartPolicy, Restart, GiveUp, Done):
     _public.__module__ = "trouper"

@@ -1,13 +1,16 @@
 """What a task may know of the run it belongs to."""
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
 
 import msgspec
 from attrs import define, field
 
 Mode = Literal["local", "remote", "hybrid"]
+
+_RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 class ActionID(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,18 +30,36 @@ class ActionID(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _read_only(custom_context: Mapping[str, str]) -> Mapping[str, str]:
+    # What a caller without type checking may hand over.
+    items = cast("Mapping[object, object]", custom_context)
+    for key, value in items.items():
+        if not isinstance(key, str) or not isinstance(value, str):
+            raise TypeError(f"custom_context takes str to str, got {key!r}: {value!r}; str() them")
     return MappingProxyType(dict(custom_context))
+
+
+def _check_run_name(_context: object, _attribute: object, name: str) -> None:
+    if not _RUN_NAME.fullmatch(name):
+        raise ValueError(
+            f"run_name can't be {name!r}; it has 1 to 128 letters, digits, '-', '_' and '.', "
+            "and begins with a letter or digit"
+        )
+
+
+def _check_mode(_context: object, _attribute: object, mode: str) -> None:
+    if mode not in get_args(Mode):
+        raise ValueError(f"mode can't be {mode!r}; choose one of: {', '.join(get_args(Mode))}")
 
 
 @define(kw_only=True)
 class RunContext:
     """The run that a context is connected to. In memory unless a workspace is attached."""
 
-    run_name: str
+    run_name: str = field(validator=_check_run_name)
     project: str | None = None
     domain: str | None = None
     org: str | None = None
-    mode: Mode = "local"
+    mode: Mode = field(default="local", validator=_check_mode)
     version: str = ""
     raw_data_path: str = ""
     run_base_dir: str = ""

@@ -13,7 +13,15 @@ from ._cancelled import split_cancelled
 from ._child import Child, TaskChild
 from ._lifecycle import Event, State
 from ._pool import Pool
-from ._restart import Decision, Done, GiveUp, Restart, decide_exit, decide_failure
+from ._restart import (
+    Decision,
+    Done,
+    GiveUp,
+    Restart,
+    RestartedInVain,
+    decide_exit,
+    decide_failure,
+)
 from ._restart_log import RestartLog
 
 
@@ -73,7 +81,9 @@ class Supervisor:
             child.move(Event.CANCEL)
             _raise_fatal(error)
         else:
-            self._act(child, self._decide_return(child), None)
+            decision = self._decide_return(child)
+            vain = RestartedInVain(f"{child.name!r} returned without taking a message")
+            self._act(child, decision, vain if isinstance(decision, GiveUp) else None)
 
     def _decide_return(self, child: Child) -> Decision:
         if child.state is State.CANCELLED:
@@ -81,7 +91,14 @@ class Supervisor:
         if child.state is State.RESTARTING:
             return Restart(0.0)
         # A body without a cancel point never hears of a cancel: it must not begin again for ever.
-        return decide_exit(child.policy, may_go_on=child.may_go_on() and not _is_cancelled())
+        may_go_on = child.may_go_on() and not _is_cancelled()
+        if child.policy.restart == "permanent" and may_go_on and not child.has_progressed():
+            # OTP counts such restarts too: a child that does nothing must not spin for ever.
+            now = trio.current_time()
+            child.streak += 1
+            child.count_failure(now)
+            return self._decide(child)
+        return decide_exit(child.policy, may_go_on=may_go_on)
 
     def _decide(self, child: Child) -> Decision:
         return decide_failure(

@@ -2,11 +2,11 @@
 
 import copy
 from collections.abc import Awaitable, Callable, Mapping
-from inspect import isawaitable
+from inspect import isawaitable, iscoroutinefunction
 from types import MappingProxyType
 from typing import Any, cast
 
-from ..actors._child import Behaviour
+from ..actors._child import Behaviour, Hook
 from ..actors._mailbox import InvalidMessage
 from ._convert_message import convert_message
 from ._message_types import expected_types
@@ -52,10 +52,16 @@ def make_behaviour(node: Node) -> Behaviour:
     target = node.obj() if node.shape.is_factory else node.obj
     return Behaviour(
         target.run,
-        start=getattr(target, "start", None),
-        stop=getattr(target, "stop", None),
-        restarted=None if node.shape.is_factory else getattr(target, "restarted", None),
+        start=_hook(target, "start"),
+        stop=_hook(target, "stop"),
+        restarted=None if node.shape.is_factory else _hook(target, "restarted"),
     )
+
+
+def _hook(target: Any, name: str) -> Hook | None:
+    """Return a hook if there is one; a value or a plain method of that name is none."""
+    found = getattr(target, name, None)
+    return cast("Hook", found) if iscoroutinefunction(found) else None
 
 
 def _with_arguments(node: Node) -> Callable[[Any], Any]:

@@ -36,6 +36,7 @@ from ._report import (
     report_node,
 )
 from ._settings import Settings
+from ._unread import UnreadInput, warn_if_it_never_read
 from ._watchdog import watch_loop
 from ._wiring import Cell, Wiring
 
@@ -99,7 +100,8 @@ class Execution:
         """Run the graph to its end. Never raises for a failed node: see `result`."""
         self.started_at = trio.current_time()
         try:
-            with watch_loop(self.settings.harness.watchdog), self.scope:
+            look = UnreadInput(self.cells.values()).look
+            with watch_loop(self.settings.harness.watchdog, look), self.scope:
                 async with trio.open_nursery() as nursery:
                     self._nursery = nursery
                     self._supervisor = self._make_supervisor(nursery)
@@ -198,6 +200,7 @@ class Execution:
     # -- what the supervisor reports ---------------------------------------------------------
 
     def child_ended(self, child: Child) -> None:
+        warn_if_it_never_read(self.cells[child.name])
         for cell, key in self._readers[child.name]:
             self._deliver(cell, key, child.value)
         for cycle in self._cycles.get(child.name, ()):

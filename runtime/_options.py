@@ -68,7 +68,7 @@ class ActorOptions(RestartOptions, total=False):
     max_attempts: int | None
     """Deliveries of one message before it is dead-lettered; None: no limit."""
     shutdown: float
-    """Seconds that the `stop` hook may take when the actor is cancelled."""
+    """Seconds that the `stop` hook may take, at any end."""
 
 
 class AnyOptions(TaskOptions, ActorOptions, total=False):

@@ -230,6 +230,11 @@ class Run:
         """
         owner = f"the stream of {node!r}"
         check_capacity(capacity, overflow=check_overflow(overflow, owner=owner), owner=owner)
+        if overflow == "fail":
+            raise ValueError(
+                f"overflow of {owner} can't be 'fail': a slow reader outside would fail the node; "
+                "choose 'block', or one that drops"
+            )
         key = node if isinstance(node, str) else self._name_of(node)
         name, _, output = key.partition(".")
         child = self._execution.cells[self._name_of(name)].child

@@ -7,7 +7,7 @@ where the loop's thread stands. The message path knows nothing of this.
 import logging
 import sys
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from time import perf_counter
 
@@ -19,19 +19,26 @@ log = logging.getLogger("trouper")
 
 BEAT = 0.5
 """Seconds between two questions, at most."""
+LOOK = 2.0
+"""Seconds between two looks at the graph, at least."""
 
 
 @contextmanager
-def watch_loop(limit: float | None) -> Generator[None, None, None]:
+def watch_loop(
+    limit: float | None, look: Callable[[], None] | None = None
+) -> Generator[None, None, None]:
     """Warn when a task keeps the event loop from running for longer than `limit` seconds.
 
     Does nothing with None, or on another clock than trio's own: a mock clock jumps ahead when
     nothing happens, and the beat is something that happens.
+
+    Args:
+        look: called in the loop every few seconds while it runs.
     """
     if limit is None or type(trio.lowlevel.current_clock()).__name__ != "SystemClock":
         yield
         return
-    watchdog = _Watchdog(limit)
+    watchdog = _Watchdog(limit, look)
     watchdog.start()
     try:
         yield
@@ -40,8 +47,10 @@ def watch_loop(limit: float | None) -> Generator[None, None, None]:
 
 
 class _Watchdog:
-    def __init__(self, limit: float) -> None:
+    def __init__(self, limit: float, look: Callable[[], None] | None) -> None:
         self._limit = limit
+        self._look = look
+        self._looked_at = perf_counter()
         self._beat = min(BEAT, limit / 2)
         self._token = trio.lowlevel.current_trio_token()
         self._loop_thread = threading.get_ident()
@@ -76,7 +85,10 @@ class _Watchdog:
         return perf_counter()
 
     def _answer(self) -> None:
-        self._answered_at = perf_counter()
+        self._answered_at = now = perf_counter()
+        if self._look is not None and now - self._looked_at >= LOOK:
+            self._looked_at = now
+            self._look()
 
     def _warn(self, asked: float) -> None:
         # The public, documented way in spite of its underscore.

@@ -169,6 +169,10 @@ class Workflow:
             )
         self.check()
         run_context = options.get("run_context")
+        if run_context is not None and run_context.mode != "local":
+            raise NotImplementedError(
+                f"mode={run_context.mode!r}: there is no engine for it yet; use mode='local'"
+            )
         settings = Settings(
             state=options.get("state"),
             deps=options.get("deps"),

@@ -156,7 +156,9 @@ async def test_an_error_in_stop_after_a_cancel_stays_a_cancel() -> None:
     assert [f.message for f in stage.child.failures] == ["stop went wrong"]
 
 
-async def test_stop_has_a_budget_when_cancelled(autojump_clock: MockClock) -> None:
+async def test_stop_has_a_budget_when_cancelled(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
     """S12: it may wait although its actor is cancelled, but not for ever."""
     events: list[str] = []
 
@@ -177,6 +179,7 @@ async def test_stop_has_a_budget_when_cancelled(autojump_clock: MockClock) -> No
         nursery.cancel_scope.cancel()
     assert events == ["cancelled"]
     assert trio.current_time() - begun == pytest.approx(2.0)
+    assert "was cut after 2 s" in caplog.text
 
 
 async def test_a_full_mailbox_before_start_returns() -> None:
