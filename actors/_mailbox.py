@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 import trio
-from trio.lowlevel import current_task, wait_task_rescheduled
+from trio.lowlevel import Task, current_task, wait_task_rescheduled
 
 from ..channels._context import merge_contexts, message_context
 from ..channels._envelope import Envelope, MessageContext
@@ -174,7 +174,7 @@ class Mailbox(Leases):
     def _settle_last(self) -> bool:
         """Let go of the message in hand; return True if it takes more than that to settle it."""
         task = current_task()
-        if self._waiting or (self.leased is not None and self.owner is not task):
+        if self._waiting or (self.leased is not None and self._is_held_by_another(task)):
             raise trio.BusyResourceError(
                 f"another task of {self.name!r} has a message in hand or waits for one; receive in "
                 "one task and hand messages on, or run several of this actor side by side"
@@ -196,6 +196,13 @@ class Mailbox(Leases):
         if self._failures:
             self._failures = ()
         return False
+
+    def _is_held_by_another(self, task: Task) -> bool:
+        """Return whether another task still has the message: one that has ended has handled it."""
+        owner = self.owner
+        if owner is None or owner is task:
+            return False
+        return getattr(owner.coro, "cr_frame", owner) is not None
 
     async def _next_returned(self) -> Envelope[Any]:
         """Take a message that comes again: before new ones, and each is a cancel point."""

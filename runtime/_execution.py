@@ -326,18 +326,22 @@ class Execution:
             failed_node=self.failed_node,
             reason=self.reason,
             dead_letters=tuple(self.dead_letters),
-            nodes=self.node_reports(self.ended_at),
+            nodes=self.node_reports(self.ended_at, of_all=True),
             edges=self.edge_reports(),
             seconds=self.ended_at - self.started_at,
             cut_short=tuple(self.cut_short),
             interrupted=self.interrupted,
         )
 
-    def node_reports(self, now: float) -> dict[str, NodeReport]:
-        """Return the nodes' reports; rates are measured from one call to the next."""
+    def node_reports(self, now: float, *, of_all: bool = False) -> dict[str, NodeReport]:
+        """Return the nodes' reports.
+
+        Args:
+            of_all: measure rates over the whole run, not from one call to the next.
+        """
         reports: dict[str, NodeReport] = {}
         for name, cell in self.cells.items():
-            before = cell.seen if cell.seen[0] else (self.started_at, 0, 0)
+            before = (self.started_at, 0, 0) if of_all or not cell.seen[0] else cell.seen
             reports[name] = report_node(cell.child, cell.node.kind, before, now)
             cell.seen = (now, reports[name].received, reports[name].sent)
         return reports

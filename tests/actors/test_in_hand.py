@@ -293,3 +293,26 @@ async def test_any_number_of_late_batches(most: int, autojump_clock: MockClock) 
         await run.send(-1)
     assert got == [[-1]]
     assert len(run.dead_letters()) == 3000
+
+
+async def test_a_task_that_has_ended_has_acknowledged_its_message() -> None:
+    """A nursery child may receive one message and return; the next child takes the next one."""
+    wf = trouper.Workflow("children")
+    seen: list[int] = []
+
+    @wf.actor
+    async def numbers(ctx: trouper.ActorContext[None, None, None, int]) -> None:
+        await ctx.send_many(range(4))
+
+    @wf.actor(depends_on="numbers")
+    async def reader(ctx: trouper.ActorContext[None, None, int]) -> None:
+        async def one() -> None:
+            seen.append(await ctx.receive())
+
+        for _ in range(4):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(one)
+
+    result = await wf.execute()
+    assert (result.status, seen) == ("completed", [0, 1, 2, 3])
+    assert [edge.acknowledged for edge in result.edges] == [4]

@@ -185,4 +185,6 @@ async def test_a_job_that_awaits_what_is_not_trios_fails_by_itself() -> None:
             events.append("goes on")
 
     await run_jobs(job, job)
-    assert events == ["told", "told", "goes on", "goes on"]
+    # Two workers, in either order: only what each of them does is fixed.
+    assert sorted(events) == ["goes on", "goes on", "told", "told"]
+    assert events[0] == "told"
