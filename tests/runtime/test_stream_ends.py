@@ -131,7 +131,9 @@ async def test_a_permanent_actor_that_never_reads_can_be_cancelled() -> None:
     wf = trouper.Workflow()
     wf.actor(name="numbers")(counts(200))
 
-    @wf.actor(depends_on="numbers", restart="permanent")
+    at_once = trouper.Backoff(min=0, max=0)
+
+    @wf.actor(depends_on="numbers", restart="permanent", max_restarts=1000, backoff=at_once)
     async def deaf(ctx: trouper.ActorContext) -> None:
         nonlocal begun
         begun += 1

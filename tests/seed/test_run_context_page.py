@@ -16,7 +16,6 @@ RUN = trouper.RunContext(
     project="my-project",
     domain="development",
     org="acme",
-    mode="remote",
     version="v7",
     raw_data_path="s3://my-bucket/runs/experiment-42/",
     run_base_dir="runs/base",
@@ -48,7 +47,7 @@ async def inspect_context() -> str:
 
 
 async def test_inspect_context() -> None:
-    expected = "run=my-run, action=only, mode=remote, in_cluster=True"
+    expected = "run=my-run, action=only, mode=local, in_cluster=False"
     assert await run_one(inspect_context, RUN) == expected
     here = await run_one(inspect_context)
     assert here.startswith("run=page-")
@@ -113,13 +112,13 @@ async def read_fields(ctx: trouper.TaskContext) -> dict[str, Any]:
 
 async def test_task_context_fields() -> None:
     assert await run_one(read_fields, RUN) == {
-        "mode": "remote",
+        "mode": "local",
         "version": "v7",
         "raw_data_path": "s3://my-bucket/runs/experiment-42/",
         "run_base_dir": "runs/base",
         "custom_context": {"team": "blue"},
         "disable_run_cache": True,
-        "in_cluster": True,
+        "in_cluster": False,
     }
 
 
@@ -136,7 +135,9 @@ async def test_task_context_fields_without_anything_said() -> None:
     }
 
 
-@pytest.mark.parametrize(("mode", "expected"), [("local", False), ("hybrid", False)])
+@pytest.mark.parametrize(
+    ("mode", "expected"), [("local", False), ("hybrid", False), ("remote", True)]
+)
 def test_is_in_cluster_is_for_remote_alone(mode: Any, expected: bool) -> None:
     """Returns `True` when `mode == "remote"`."""
     ctx = trouper.TaskContext[Any, Any, Any](
