@@ -14,7 +14,7 @@ from ..channels._envelope import NO_CONTEXT
 from ..channels._outlet import EndOfOutput
 from ..channels._overflow import OverflowPolicy, check_capacity, check_overflow
 from ._convert_message import convert_message
-from ._execution import Execution
+from ._execution import RUN, Execution
 from ._message_types import expected_types
 from ._names import suggest
 from ._outside_context import outside_context
@@ -191,8 +191,8 @@ class Run:
                     f"{name!r} joins its upstreams ({node.options.fan_in}); say which one the "
                     f"message stands for: run.send(..., source=...), one of {keys}"
                 )
-            return Any
-        keys_in_order = [upstream.key for upstream in node.upstreams]
+            source = RUN
+        keys_in_order = [*(upstream.key for upstream in node.upstreams), RUN]
         return expected_types(node.types.input, keys_in_order).get(source, Any)
 
     def _target(self, to: Any) -> str:

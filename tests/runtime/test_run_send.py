@@ -104,6 +104,29 @@ async def test_a_node_with_upstreams_takes_messages_too(
     assert_edges_closed(result)
 
 
+async def test_a_join_checks_what_comes_from_outside_by_the_type_of_its_values(
+    autojump_clock: MockClock,
+) -> None:
+    """No message of a wrong type gets in under `@run` either."""
+    got: list[Any] = []
+    wf = trouper.Workflow()
+    wf.actor(name="a")(counts(1))
+    wf.actor(name="b")(counts(1))
+
+    @wf.actor(depends_on=["a", "b"])
+    async def sink(ctx: trouper.ActorContext[Any, Any, Mapping[str, int], Any]) -> None:
+        got.extend([message["@run"] async for message in ctx if "@run" in message])
+
+    async with wf.open() as run:
+        with pytest.raises(TypeError, match="'sink' takes int, not 'x'"):
+            await run.send("x", to=sink)
+        await run.send(7, to=sink)
+        result = await run.wait()
+    assert got == [7]
+    assert result.dead_letters == ()
+    assert_edges_closed(result)
+
+
 async def test_batch_inputs_are_not_forgotten_for_a_message_from_outside(
     autojump_clock: MockClock,
 ) -> None:
