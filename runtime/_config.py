@@ -55,6 +55,11 @@ def pick_profile(data: Mapping[str, Any], profile: str | None) -> dict[str, Any]
         raise ValueError(f"{_PROFILES!r} is kept for profiles, name to keys; got {profiles!r}")
     if profile is None:
         return _merged(plain, {})
+    if not profiles:
+        raise ValueError(
+            f"there is no profile {profile!r}: the configuration has no {_PROFILES!r}; "
+            "name one that has, or ask for no profile"
+        )
     if profile not in profiles:
         raise ValueError(f"there is no profile {profile!r};{suggest(profile, map(str, profiles))}")
     chosen = profiles[profile]

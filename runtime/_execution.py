@@ -212,7 +212,8 @@ class Execution:
     def child_failed(self, child: Child, error: Exception, reason: str) -> None:
         if self.error is None:
             self.error, self.failed_node = error, child.name
-            self.reason = f"{child.name!r} failed: {error!r}; {reason}"
+            more = f"; {reason}" if reason != str(error) else ""  # what was refused says it itself
+            self.reason = f"{child.name!r} failed: {error!r}{more}"
             log.error("run %s: %s", self.settings.run_context.run_name, self.reason)
         self.scope.cancel()
 

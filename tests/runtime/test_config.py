@@ -39,7 +39,7 @@ def test_the_profile_lies_over_the_plain_keys() -> None:
     [
         (FILE, "fastt", "there is no profile 'fastt'; did you mean 'fast'?"),
         (FILE, "zzz", "no profile 'zzz'; known: 'fast', 'flat', 'empty', 'bad'"),
-        ({"a": 1}, "fast", "no profile 'fast'; there are none yet"),
+        ({"a": 1}, "fast", "no profile 'fast': the configuration has no 'profiles'; name one"),
         (FILE, "bad", "the profile 'bad' is 3; give it keys, or nothing"),
         ({"profiles": 3}, None, "'profiles' is kept for profiles, name to keys; got 3"),
     ],
