@@ -229,6 +229,10 @@ class ActorChild(Child):
         if isinstance(rest, Exception):
             now = trio.current_time()
             self.attempt = 0 if box.leased is None else box.leased.attempt
+            if self.attempt == 1:
+                # It has got on: the delays begin anew. Else they would stretch failures over one
+                # message after the other beyond the period, and none of them would escalate.
+                self.streak = 0
             if box.reject(self.note_failure(rest, now)):
                 self.count_failure(now)
             return "failed"

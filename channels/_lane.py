@@ -233,11 +233,6 @@ class Lane:
         if depth > self.peak:
             self.peak = depth
 
-    def arm(self) -> None:
-        """Ask to be noticed about the next message."""
-        self.armed = True
-        self.limit = 0
-
     def release(self, *, makes_room: bool = False) -> bool:
         """Wake the waiting senders if there is room again; return whether none waits any more."""
         if self.blocked.task is not None and (makes_room or not self.is_full()):

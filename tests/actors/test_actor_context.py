@@ -39,6 +39,7 @@ async def test_the_bases_do_nothing_by_themselves() -> None:
     with pytest.raises(NotImplementedError):
         await Child("child", RestartPolicy()).incarnate()
     assert not Child("child", RestartPolicy()).may_go_on()
+    assert Child("child", RestartPolicy()).has_progressed()
 
 
 async def test_a_context_made_by_hand_refuses_a_named_output_too() -> None:
