@@ -158,6 +158,7 @@ class Inbox:
         """Return how to park for the next message of the only lane; None: look at `credit`.
 
         With credit a message can be popped; without, `wait` has to do it. Call it again when woken.
+        Not for `receive_many`: only who waits there is handed a block.
 
         Raises: as `wait`.
         """
@@ -166,9 +167,6 @@ class Inbox:
             self._waiting = False
             return None
         if not only.buffer:
-            if self.block is not None:
-                self._waiting = False
-                return None
             self._granted = self.credit = 0
             self._prepare_to_park()
             return self.bay.enter()
