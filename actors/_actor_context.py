@@ -133,7 +133,7 @@ class ActorContext(TaskContext[StateT, DepsT, InputT], Generic[StateT, DepsT, In
         else:
             lineage.root = leased
             lineage.emitted = 1
-            origin = leased.origin or (leased.source, leased.seq)  # type: ignore[union-attr]
+            origin = leased.origin or (leased.source, leased.seq)  # type: ignore[union-attr]  # no root
         outlet.last = x
         lane.sent = seq
         lane.buffer.append(Envelope(x, lane.source, seq, 1, _sent_in(), origin))

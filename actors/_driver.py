@@ -37,7 +37,7 @@ async def drive_generator(body: AsyncGenerator[Any, None], box: Mailbox, outlet:
             else:
                 box.root = leased
                 box.emitted = 1
-                origin = leased.origin or (leased.source, leased.seq)  # type: ignore[union-attr]
+                origin = leased.origin or (leased.source, leased.seq)  # type: ignore[union-attr]  # no root
             outlet.last = value
             lane.sent = seq
             lane.buffer.append(Envelope(value, lane.source, seq, 1, _sent_in(), origin))

@@ -43,7 +43,7 @@ class Outlet:
     """Sends each message to all of its lanes; the slowest reader sets the pace.
 
     `one` is the short cut that the senders' fast path takes: the only lane, while nothing special
-    has to be done with a message. It is copied there (actors/_context.py, actors/_driver.py)
+    has to be done with a message. It is copied there (actors/_actor_context.py, actors/_driver.py)
     because a call costs a tenth of a hop.
     """
 
