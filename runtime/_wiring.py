@@ -1,6 +1,5 @@
 """From checked nodes to children with mailboxes, outlets and lanes."""
 
-import math
 from collections.abc import Awaitable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -20,6 +19,7 @@ from ..channels._lane import Lane
 from ..channels._outlet import Outlet
 from ._bodies import call_task, make_behaviour, transform_of
 from ._edge import Upstream
+from ._graph import lane_settings
 from ._node import Node
 from ._settings import Settings
 
@@ -188,12 +188,8 @@ class Wiring:
         outlet.add_lane(lane)
 
     def _lane(self, node: Node, upstream: Upstream, inbox: Inbox) -> Lane:
-        edge, options = upstream.edge, node.options
-        overflow = options.overflow if edge.overflow is None else edge.overflow
-        capacity = options.capacity if edge.capacity is None else edge.capacity
-        if edge.feedback and overflow in ("block", "fail"):
-            # A feedback edge never blocks its sender: the cycle would wait for itself.
-            overflow, capacity = "block", math.inf
+        edge = upstream.edge
+        capacity, overflow = lane_settings(node, edge)
         return Lane(
             upstream.key,
             node.name,
