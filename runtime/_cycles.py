@@ -1,12 +1,14 @@
 """When a cycle has run dry: the end of its feedback edges.
 
-A cycle ends when every edge into it has ended and none of its messages is queued or in hand.
+A cycle ends when every edge into it has ended and none of its messages is queued or in hand. One
+that no stream leads into lives on messages from outside: in an open run they are its upstream, and
+it ends when the run drains.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
-from attrs import frozen
+from attrs import define
 
 from ..actors._child import ActorChild
 from ..actors._mailbox import Mailbox
@@ -14,16 +16,25 @@ from ..channels._lane import Lane
 from ._wiring import Cell
 
 
-@frozen(eq=False)
+@define(eq=False)
 class Cycle:
     """The actors of one or more loops that share nodes, and the edges that close them."""
 
     names: frozenset[str]
     members: tuple[Mailbox, ...]
     feedback: tuple[Lane, ...]
+    is_kept: bool = False
+    """Whether messages from outside may still come, and nothing else feeds it."""
+
+    def release(self) -> None:
+        """Let it end when it is dry: nothing comes from outside any more."""
+        self.is_kept = False
+        self.check()
 
     def check(self, about_to_wait: Mailbox | None = None) -> None:
         """End the feedback edges if nothing can move in this cycle any more."""
+        if self.is_kept:
+            return
         for box in self.members:
             if box.closed:
                 continue  # it has ended before the others
@@ -33,15 +44,27 @@ class Cycle:
             if box.leased is not None or box.returned or box.has_message():
                 return
             for lane in box.lanes:
-                inner = lane.source.partition(".")[0] in self.names
-                if not (inner or lane.ended or lane.weak):
+                if not (self._is_inner(lane) or lane.ended or lane.weak):
                     return
         for lane in self.feedback:
             lane.end()
 
+    def has_entry(self) -> bool:
+        """Return whether a stream of the graph leads into it."""
+        lanes = (lane for box in self.members for lane in box.lanes if not lane.weak)
+        return not all(map(self._is_inner, lanes))
 
-def watch_cycles(cells: Mapping[str, Cell]) -> Mapping[str, Sequence[Cycle]]:
+    def _is_inner(self, lane: Lane) -> bool:
+        return lane.source.partition(".")[0] in self.names
+
+
+def watch_cycles(
+    cells: Mapping[str, Cell], *, is_open: bool = False
+) -> Mapping[str, Sequence[Cycle]]:
     """Let the actors of every cycle look whether it has run dry before they wait.
+
+    Args:
+        is_open: whether messages may come from outside.
 
     Returns:
         Node -> the cycles that it is in or leads into, to be looked at when it ends: a join that
@@ -58,6 +81,7 @@ def watch_cycles(cells: Mapping[str, Cell]) -> Mapping[str, Sequence[Cycle]]:
         downstream = _downstream(cells)
         for start, end in closing:
             cycle = _watch(cells, downstream, start, end)
+            cycle.is_kept = is_open and not cycle.has_entry()
             sources = {up.node for name in cycle.names for up in cells[name].node.upstreams}
             for name in cycle.names | sources:
                 concerned.setdefault(name, []).append(cycle)

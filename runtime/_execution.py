@@ -139,7 +139,8 @@ class Execution:
                 self._open_inlet(name, cell.child, weak=False)
 
     def _begin(self, nursery: trio.Nursery) -> None:
-        self._cycles = watch_cycles(self.cells)
+        is_open = self.settings.is_open and self.status == "running"
+        self._cycles = watch_cycles(self.cells, is_open=is_open)
         for cell in self.cells.values():
             for upstream, inbox in cell.collectors:
                 nursery.start_soon(self._collect, cell, upstream, inbox)
@@ -258,6 +259,9 @@ class Execution:
     def _stop_sources(self) -> None:
         for outlet in self.inlets.values():
             outlet.end()
+        for cycles in self._cycles.values():
+            for cycle in cycles:
+                cycle.release()
         for name, cell in self.cells.items():
             child = cell.child
             if not isinstance(child, ActorChild):

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
@@ -210,6 +211,67 @@ async def test_what_comes_from_outside_enters_a_cycle(
         result = await run.wait()
     assert set(done) == {0, 1, 2, 3, "outside"}
     assert_edges_closed(result)
+
+
+def closed_loop(rounds: int, done: list[Any]) -> trouper.Workflow:
+    """head -> relay -> head: no stream leads into it."""
+    wf = trouper.Workflow("closed-loop")
+
+    @wf.actor(depends_on={"relay": BACK})
+    async def head(ctx: trouper.ActorContext) -> AsyncIterator[tuple[Any, int]]:
+        async for message in ctx:
+            number, lap = message if isinstance(message, tuple) else (message, 0)
+            if lap == rounds:
+                done.append(number)
+            else:
+                yield number, lap + 1
+
+    wf.actor(name="relay", depends_on="head")(relays())
+    return wf
+
+
+@pytest.mark.parametrize("to", ["head", "relay"])
+async def test_a_loop_fed_only_from_outside_stays_until_the_drain(
+    to: str, autojump_clock: MockClock
+) -> None:
+    """P19: in an open run, messages from outside are the upstream of a loop without another."""
+    done: list[Any] = []
+    with trio.fail_after(1000):
+        async with closed_loop(3, done).open() as run:
+            for n in range(3):
+                await trio.testing.wait_all_tasks_blocked()
+                assert run.status().status == "running"
+                assert done == list(range(n))
+                await run.send(n, to=to)
+            result = await run.drain()
+    assert result.status == "completed"
+    assert done == [0, 1, 2]
+    assert_edges_closed(result)
+
+
+async def test_a_loop_fed_from_outside_before_it_begins(autojump_clock: MockClock) -> None:
+    """P19: the first message may come before any node has started."""
+    done: list[Any] = []
+    with trio.fail_after(1000):
+        async with closed_loop(1, done).open() as run:
+            await run.send("early", to="head")
+            await trio.testing.wait_all_tasks_blocked()
+            await run.send("late", to="head")
+    assert done == ["early", "late"]
+
+
+async def test_a_loop_drained_before_it_begins_ends(autojump_clock: MockClock) -> None:
+    with trio.fail_after(1000):
+        async with closed_loop(1, []).open() as run:
+            result = await run.drain()
+    assert result.status == "completed"
+    assert result.seconds == 0
+
+
+async def test_a_loop_that_nothing_can_feed_ends_at_once(autojump_clock: MockClock) -> None:
+    with trio.fail_after(1000):
+        result = await closed_loop(1, []).execute()
+    assert result.status == "completed"
 
 
 @settings(max_examples=25, deadline=None)
