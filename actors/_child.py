@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from inspect import isasyncgen
 from typing import Any, Protocol, cast
@@ -29,6 +29,9 @@ log = logging.getLogger("trouper")
 KEPT_FAILURES = 5
 """Summaries of the last failures that a child keeps; older ones are only counted."""
 
+_NONE_COUNTED: list[float] = []
+"""Never added to: most children never fail."""
+
 Hook = Callable[..., Awaitable[None]]
 
 
@@ -44,6 +47,20 @@ class Behaviour:
     """`await stop(ctx, reason)`, whatever the end: "normal", "failed", "cancelled"."""
     restarted: Hook | None = None
     """`await restarted(cause)` on an instance that serves again after a failure."""
+
+
+class Keeper(Protocol):
+    """Whom an incarnation tells how it ended: the supervisor. It decides, and never waits."""
+
+    def returned(self, child: "Child") -> None:
+        """It has come to its end, or a cancel of its own was caught; `child.state` says which."""
+        ...
+
+    def failed(self, child: "Child", error: Exception) -> None: ...
+
+    def broken_off(self, child: "Child", error: BaseException) -> None:
+        """It was cut off from outside. Raises what has to pass."""
+        ...
 
 
 class Probe(Protocol):
@@ -70,7 +87,7 @@ class Child:
     """Attempt of the message that the last failure had in hand; 0 if there was none."""
     failures: tuple[FailureSummary, ...] = ()
     """The last few, oldest first. No deque: that costs 0.7 KiB, and most children never fail."""
-    counted: list[float] = field(factory=list[float])
+    counted: list[float] = _NONE_COUNTED
     """When the failures happened that count for the restart intensity, seconds on trio's clock."""
     streak: int = 0
     """Failures in a row."""
@@ -94,11 +111,13 @@ class Child:
         if self.probe is not None:
             self.probe.at("start", self.name)
 
-    async def incarnate(self) -> None:
-        """Run one incarnation to its end.
+    async def incarnate(self, keeper: Keeper) -> None:
+        """Run one incarnation to its end, and tell the keeper how it ended.
+
+        One coroutine does all of it: each one more costs memory, and time at every wake-up.
 
         Raises:
-            Exception: it failed.
+            BaseException: what the keeper lets pass, as a cancel from outside.
         """
         raise NotImplementedError
 
@@ -123,9 +142,10 @@ class Child:
 
     def count_failure(self, now: float) -> None:
         """Let a failure count for the restart intensity; forget those older than the period."""
+        oldest = now - self.policy.period
+        if not self.counted or self.counted[0] < oldest:
+            self.counted = [at for at in self.counted if at >= oldest]
         self.counted.append(now)
-        if self.counted[0] < now - self.policy.period:
-            self.counted = [at for at in self.counted if at >= now - self.policy.period]
 
     def may_go_on(self) -> bool:
         """Return whether there can be more to do after a normal return."""
@@ -139,28 +159,44 @@ class Child:
         """Tell its neighbours that nothing more comes, and nothing more is taken. Idempotent."""
 
 
+class TaskSpec(Protocol):
+    """What a task's child asks for at each incarnation."""
+
+    def call(self, context: TaskContext[Any, Any, Any]) -> Awaitable[Any]: ...
+    def task_context(self) -> TaskContext[Any, Any, Any]: ...
+
+
+class ActorSpec(Protocol):
+    """What an actor's child asks for at each incarnation."""
+
+    def behaviour(self) -> Behaviour: ...
+    def actor_context(self) -> ActorContext[Any, Any, Any, Any]: ...
+
+
 @define(eq=False)
 class TaskChild(Child):
     """A batch task: one call, one result."""
 
-    call: Callable[[TaskContext[Any, Any, Any]], Awaitable[Any]] | None = None
-    make_context: Callable[[], TaskContext[Any, Any, Any]] | None = None
+    spec: TaskSpec | None = None
 
-    async def incarnate(self) -> None:
-        assert self.call is not None
-        assert self.make_context is not None
+    async def incarnate(self, keeper: Keeper) -> None:
+        assert self.spec is not None
         try:
             self.begin()
             self.move(Event.READY)
-            context = self.make_context()
+            context = self.spec.task_context()
             current_context.set(context)
-            self.value = await self.call(context)
+            self.value = await self.spec.call(context)
+            self.move(Event.END)
         except Exception as error:
             now = trio.current_time()
             self.note_failure(error, now)
             self.count_failure(now)
-            raise
-        self.move(Event.END)
+            keeper.failed(self, error)
+        except BaseException as error:
+            keeper.broken_off(self, error)
+        else:
+            keeper.returned(self)
 
 
 @define(eq=False)
@@ -171,8 +207,7 @@ class ActorChild(Child):
     outlet: Outlet | None = None
     outputs: Mapping[str, Outlet] = field(factory=dict[str, Outlet])
     """Further named outputs."""
-    make_behaviour: Callable[[], Behaviour] | None = None
-    make_context: Callable[..., ActorContext[Any, Any, Any, Any]] | None = None
+    spec: ActorSpec | None = None
     stopping: Stopping = field(factory=Stopping)
     shutdown: float = 5.0
     """Seconds that the `stop` hook may take, at any end."""
@@ -180,18 +215,77 @@ class ActorChild(Child):
     expired: int = 0
     """Incarnations that ended because the deadline of their message passed."""
 
-    def all_outlets(self) -> list[Outlet]:
-        return [*([self.outlet] if self.outlet is not None else []), *self.outputs.values()]
+    def all_outlets(self) -> Sequence[Outlet]:
+        if not self.outputs:
+            return () if self.outlet is None else (self.outlet,)
+        return (*(() if self.outlet is None else (self.outlet,)), *self.outputs.values())
 
-    async def incarnate(self) -> None:
+    async def incarnate(self, keeper: Keeper) -> None:
+        if self.retired:  # before it has begun
+            self.move(Event.CANCEL)
+            return keeper.returned(self)
         box = self.mailbox
+        try:
+            with trio.CancelScope() as scope:
+                self._open(scope)
+                stop = context = None
+                reason = "failed"
+                try:
+                    # A failure anywhere here counts, a factory's too: else it would be restarted
+                    # for ever.
+                    self.begin()
+                    behaviour, context = self._make()
+                    stop = behaviour.stop
+                    if behaviour.start is not None:
+                        await behaviour.start(context)
+                    if behaviour.restarted is not None and self.failed:
+                        await behaviour.restarted(self.failures[-1])
+                    self.move(Event.READY)
+                    body: Any = behaviour.run(context)
+                    del behaviour
+                    try:
+                        if isasyncgen(cast("object", body)):
+                            assert self.outlet is not None
+                            await drive_generator(body, box, self.outlet)
+                        else:
+                            await body
+                    except (EndOfInput, EndOfOutput, BaseExceptionGroup) as end:
+                        if not is_own_end(end, box):
+                            raise
+                    if self.probe is not None:
+                        self.probe.at("finish", self.name)
+                    with suppress(EndOfOutput):  # the body has ended: a normal end, whoever reads
+                        await box.finish()
+                    reason = "normal"
+                except BaseException as error:
+                    reason = self._settle(error, box)
+                    raise
+                finally:
+                    if stop is not None:
+                        await self._stop(stop, context, reason)
+            self._leave(scope)
+        except Exception as error:
+            keeper.failed(self, error)
+        except BaseException as error:
+            keeper.broken_off(self, error)
+        else:
+            keeper.returned(self)
+
+    def _open(self, scope: trio.CancelScope) -> None:
         if self.policy.restart == "permanent":
             self._taken_before = self._taken()
-        with trio.CancelScope() as scope:
-            self.scope = scope
-            box.begin(scope)
-            message_context.set(box.base)
-            await self._live(box)
+        self.scope = scope
+        self.mailbox.begin(scope)
+        message_context.set(self.mailbox.base)
+
+    def _make(self) -> tuple[Behaviour, ActorContext[Any, Any, Any, Any]]:
+        assert self.spec is not None
+        behaviour = self.spec.behaviour()
+        context = self.spec.actor_context()
+        current_context.set(context)
+        return behaviour, context
+
+    def _leave(self, scope: trio.CancelScope) -> None:
         if not scope.cancelled_caught:
             self.move(Event.END)
         elif self.retired:
@@ -199,29 +293,6 @@ class ActorChild(Child):
         else:
             self.expired += 1
             self.move(Event.RESTART)
-
-    async def _live(self, box: Mailbox) -> None:
-        """Run, settle what was in hand at the end, whatever the end, and call the `stop` hook."""
-        assert self.make_behaviour is not None
-        assert self.make_context is not None
-        stop: Hook | None = None
-        context: ActorContext[Any, Any, Any, Any] | None = None
-        reason = "failed"
-        try:
-            # A failure anywhere here counts, a factory's too: else it would be restarted for ever.
-            self.begin()
-            behaviour = self.make_behaviour()
-            context = self.make_context()
-            current_context.set(context)
-            stop = behaviour.stop
-            await self._run(behaviour, context, box)
-            reason = "normal"
-        except BaseException as error:
-            reason = self._settle(error, box)
-            raise
-        finally:
-            if stop is not None:
-                await self._stop(stop, context, reason)
 
     def _settle(self, error: BaseException, box: Mailbox) -> str:
         """Settle what was in hand when an incarnation was ended by an error; return the reason."""
@@ -260,29 +331,6 @@ class ActorChild(Child):
             # What ended the incarnation matters more: a cancel must not become a failure.
             self.keep_failure(summarize(error))
 
-    async def _run(
-        self, behaviour: Behaviour, context: ActorContext[Any, Any, Any, Any], box: Mailbox
-    ) -> None:
-        if behaviour.start is not None:
-            await behaviour.start(context)
-        if behaviour.restarted is not None and self.failed:
-            await behaviour.restarted(self.failures[-1])
-        self.move(Event.READY)
-        body: Any = behaviour.run(context)
-        try:
-            if isasyncgen(cast("object", body)):
-                assert self.outlet is not None
-                await drive_generator(body, box, self.outlet)
-            else:
-                await body
-        except (EndOfInput, EndOfOutput, BaseExceptionGroup) as end:
-            if not is_own_end(end, box):
-                raise
-        if self.probe is not None:
-            self.probe.at("finish", self.name)
-        with suppress(EndOfOutput):  # the body has ended: a normal end, whoever reads
-            await box.finish()
-
     def _return_lease(self, box: Mailbox) -> None:
         """Cancelled: by the deadline of the message in hand, or from outside (it comes again)."""
         leased = box.leased
@@ -303,6 +351,7 @@ class ActorChild(Child):
         return not self.stopping and not (self.mailbox.at_end() and not self.mailbox.returned)
 
     def close(self) -> None:
-        for outlet in self.all_outlets():
-            outlet.end()
-        self.mailbox.close()
+        if not self.mailbox.closed:
+            for outlet in self.all_outlets():
+                outlet.end()
+            self.mailbox.close()

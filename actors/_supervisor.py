@@ -54,36 +54,37 @@ class Supervisor:
     def start(self, child: Child) -> None:
         """Start a child, or its next incarnation, at once."""
         if isinstance(child, TaskChild):
-            self._pool.start(partial(self._run, child), child.name)
+            self._pool.start(partial(child.incarnate, self), child.name)
         else:
-            self._clean.run(self._spawn, self._run, child)
+            self._clean.run(self._spawn, child.name, child.incarnate, self)
 
-    def _spawn(self, async_fn: Callable[..., Awaitable[None]], child: Child, *args: float) -> None:
-        self._nursery.start_soon(async_fn, child, *args, name=child.name)
+    def _spawn(self, name: str, async_fn: Callable[..., Awaitable[None]], *args: object) -> None:
+        self._nursery.start_soon(async_fn, *args, name=name)
 
-    async def _run(self, child: Child) -> None:
-        if child.retired:
+    # -- what an incarnation says when it ends -----------------------------------------------
+
+    def failed(self, child: Child, error: Exception) -> None:
+        decision = self._decide(child)
+        if isinstance(decision, Restart) and _is_cancelled():
+            # Nothing starts again in a run that is being cancelled (case P2).
             child.move(Event.CANCEL)
-            self._act(child, Done(), None)
-            return
-        try:
-            await child.incarnate()
-        except Exception as error:
-            decision = self._decide(child)
-            if isinstance(decision, Restart) and _is_cancelled():
-                # Nothing starts again in a run that is being cancelled (case P2).
-                child.move(Event.CANCEL)
-            else:
-                self._act(child, decision, error)
-        except BaseException as error:
-            # Cancelled, KeyboardInterrupt and their kind pass (case P8), or nothing could stop us.
-            # Its neighbours are not told that its stream has ended: it has not, it was cut off.
-            child.move(Event.CANCEL)
-            _raise_fatal(error)
         else:
-            decision = self._decide_return(child)
+            self._act(child, decision, error)
+
+    def broken_off(self, child: Child, error: BaseException) -> NoReturn:
+        # Cancelled, KeyboardInterrupt and their kind pass (case P8), or nothing could stop us.
+        # Its neighbours are not told that its stream has ended: it has not, it was cut off.
+        child.move(Event.CANCEL)
+        _raise_fatal(error)
+
+    def returned(self, child: Child) -> None:
+        decision = self._decide_return(child)
+        vain: Exception | None = None
+        if isinstance(decision, GiveUp):
             vain = RestartedInVain(f"{child.name!r} returned without taking a message")
-            self._act(child, decision, vain if isinstance(decision, GiveUp) else None)
+        self._act(child, decision, vain)
+
+    # -- deciding, and doing it --------------------------------------------------------------
 
     def _decide_return(self, child: Child) -> Decision:
         if child.state is State.CANCELLED:
@@ -117,7 +118,7 @@ class Supervisor:
                 if error is not None:
                     self._log.say(child, error, delay, trio.current_time())
                 if delay > 0:
-                    self._clean.run(self._spawn, self._restart_later, child, delay)
+                    self._clean.run(self._spawn, child.name, self._restart_later, child, delay)
                 else:
                     self.start(child)
             case GiveUp(reason) if error is not None:

@@ -32,7 +32,7 @@ _NO_OUTPUTS: Mapping[str, Outlet] = {}
 class Cell:
     """One node of a run: its child, and what it still waits for before it can start.
 
-    What the child asks of the runtime are methods here: closures would cost an idle actor 1 KiB.
+    What the child asks of the runtime are methods here: it is the child's `spec`.
     """
 
     node: Node
@@ -127,8 +127,7 @@ class Wiring:
 
     def _task(self, node: Node) -> Cell:
         child = TaskChild(node.name, node.options.policy, probe=self._settings.harness.probe)
-        cell = Cell(node, child, self._settings)
-        child.call, child.make_context = cell.call, cell.task_context
+        child.spec = cell = Cell(node, child, self._settings)
         return cell
 
     def _actor(self, node: Node) -> Cell:
@@ -157,8 +156,7 @@ class Wiring:
             outputs={name: self._outlet(box, node) for name in options.outputs} or _NO_OUTPUTS,
             shutdown=options.shutdown,
         )
-        cell = Cell(node, child, settings)
-        child.make_behaviour, child.make_context = cell.behaviour, cell.actor_context
+        child.spec = cell = Cell(node, child, settings)
         return cell
 
     def _outlet(self, box: Mailbox, node: Node) -> Outlet:

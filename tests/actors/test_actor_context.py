@@ -37,7 +37,8 @@ async def test_the_bases_do_nothing_by_themselves() -> None:
     with pytest.raises(NotImplementedError):
         MyActor().run(trouper.ActorContext[None, None, int, int](inputs=1))
     with pytest.raises(NotImplementedError):
-        await Child("child", RestartPolicy()).incarnate()
+        nobody: Any = None
+        await Child("child", RestartPolicy()).incarnate(nobody)
     assert not Child("child", RestartPolicy()).may_go_on()
     assert Child("child", RestartPolicy()).has_progressed()
 

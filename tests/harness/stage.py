@@ -87,16 +87,15 @@ class Stage:
             probe=self.probe,
             mailbox=self.box,
             outlet=self.outlet,
-            make_behaviour=self._behaviour,
-            make_context=self._context,
+            spec=self,
             shutdown=self.shutdown,
         )
 
-    def _behaviour(self) -> Behaviour:
+    def behaviour(self) -> Behaviour:
         self.made += 1
         return Behaviour(self.run, start=self.start, stop=self.stop, restarted=self.restarted)
 
-    def _context(self) -> trouper.ActorContext:
+    def actor_context(self) -> trouper.ActorContext:
         return GeneratorContext(
             mailbox=self.box, outlet=self.outlet, outputs={}, stopping=self.child.stopping
         )
