@@ -3,6 +3,9 @@
 A worker runs what is due until nothing is. When a job waits while others are due, another worker is
 started for those, so a pool grows only as far as jobs wait side by side. Each job has context
 variables of its own, as a trio task has.
+
+A job may leave a cancel scope open, and whatever came after it in its trio task would run inside of
+that scope. So a worker retires after such a job, and after every job that has waited.
 """
 
 import types
@@ -45,20 +48,32 @@ class Pool:
         self._nursery.start_soon(self._work, name=name)
 
     async def _work(self) -> None:
+        due, copy = self._due, self._clean.copy
         meter = SliceMeter()
         left = meter.restart()
         task = trio.lowlevel.current_task()
+        innermost = _innermost_scope(task)
         try:
-            while self._due:
+            while due:
                 if left == 0:
                     left = await self._next_chunk(meter)
                     continue
                 left -= 1
-                task.name, job = self._due.popleft()
-                await self._run_apart(job())
-                self._is_attended = True
+                task.name, make_job = due.popleft()
+                job = make_job()
+                run = copy().run
+                try:
+                    trap = run(job.send, None)
+                except StopIteration:
+                    if _innermost_scope(task) is innermost:
+                        continue
+                else:
+                    await self._go_on(run, job, trap)
+                break
         finally:
             self._is_attended = False
+        if due:
+            self._hire(due[0][0])
 
     async def _next_chunk(self, meter: Meter) -> int:
         chunk = meter.grant(1)
@@ -68,24 +83,32 @@ class Pool:
         return meter.restart()
 
     @types.coroutine
-    def _run_apart(self, job: Coroutine[Any, Any, None]) -> Generator[Any, Any, None]:
-        """Run a job to its end, each step of it in the job's own context."""
-        run = self._clean.copy().run
-        step: Callable[[Any], Any] = job.send
-        given: Any = None
+    def _go_on(
+        self, run: Callable[..., Any], job: Coroutine[Any, Any, None], trap: Any
+    ) -> Generator[Any, Any, None]:
+        """Run a job that waits to its end, each step of it in the job's own context."""
         while True:
-            try:
-                trap = run(step, given)
-            except StopIteration:
-                return
             # From here on this worker waits with its job: others need another worker.
             self._is_attended = False
             if self._due:
                 self._hire(self._due[0][0])
+            step: Callable[[Any], Any] = job.send
             try:
                 given = yield trap
-                step = job.send
             except BaseException as error:
                 # trio throws only where something awaits what is not trio's; the job's own failure.
                 given, step = error, job.throw
             self._is_attended = True
+            try:
+                trap = run(step, given)
+            except StopIteration:
+                return
+
+
+def _innermost_scope(task: trio.lowlevel.Task) -> object:
+    """Return a token of the scope that the task is in, to compare with `is`.
+
+    trio has no public word for it, and a scope of our own around each job costs as much as a trio
+    task. Should a version of trio not have this attribute, only jobs that waited are told apart.
+    """
+    return getattr(task, "_cancel_status", None)

@@ -105,6 +105,44 @@ async def test_cancel_scopes_and_timeouts_of_a_job_are_its_own(autojump_clock: M
     assert ended == ["quick", "late", "late"]
 
 
+@pytest.mark.parametrize("waits", [False, True])
+@pytest.mark.parametrize("kind", ["cancelled", "timed", "shielded", "plain"])
+async def test_a_scope_that_a_job_leaves_open_does_not_reach_the_next(
+    kind: str, waits: bool, autojump_clock: MockClock
+) -> None:
+    """Each job is as free as in a trio task of its own, whatever the one before has left open."""
+    left_open: list[trio.CancelScope] = []
+    ended: list[str] = []
+
+    async def careless() -> None:
+        if waits:
+            await trio.sleep(1)
+        scope = trio.CancelScope(shield=kind == "shielded")
+        scope.__enter__()
+        left_open.append(scope)
+        if kind == "timed":
+            scope.deadline = trio.current_time() + 1
+        if kind == "cancelled":
+            scope.cancel()
+        pool.start(careful, "careful")
+
+    async def careful() -> None:
+        await trio.sleep(5)
+        if kind == "plain":
+            left_open[0].cancel()
+        await trio.sleep(5)
+        ended.append("careful")
+        if kind == "shielded":
+            nursery.cancel_scope.cancel()
+            await trio.sleep(5)
+            ended.append("deaf")
+
+    async with trio.open_nursery() as nursery:
+        pool = Pool(nursery, contextvars.copy_context())
+        pool.start(careless, "careless")
+    assert ended == ["careful"]
+
+
 async def test_a_cancelled_pool_ends_its_jobs_and_begins_no_other() -> None:
     """F36: jobs see the cancel, and their `finally` runs."""
     ended: list[int] = []

@@ -38,6 +38,23 @@ async def test_a_node_starts_as_soon_as_its_inputs_stand(autojump_clock: MockClo
     assert begins == pytest.approx({"slow": 0, "fast": 0, "fast2": 1, "fast3": 2, "join": 10})
 
 
+async def test_a_task_that_leaves_a_scope_open_does_not_cut_the_next(
+    autojump_clock: MockClock,
+) -> None:
+    """A forgotten timeout ends with the task that forgot it."""
+    wf = trouper.Workflow("careless")
+
+    @wf.task
+    async def careless() -> str:
+        trio.move_on_after(1).__enter__()
+        return "done"
+
+    wf.task(name="after", depends_on=careless)(sleeps(10, "slept"))
+    result = await wf.execute()
+    assert result.unwrap() == {"careless": "done", "after": "slept"}
+    assert result.seconds == pytest.approx(10)
+
+
 @pytest.mark.parametrize("slowest", range(4))
 async def test_fan_out_is_whole_and_the_join_not_early(
     slowest: int, autojump_clock: MockClock
