@@ -22,7 +22,6 @@ def module(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
     del sys.modules[made.__name__]
 
 
-@pytest.mark.timeout(20)
 @pytest.mark.parametrize(
     ("module", "page"),
     [(page, page) for page in WITH_CODE],

@@ -17,6 +17,9 @@ from trouper.runtime.cli import main
 COMMAND = (sys.executable, "-m", "trouper.runtime.cli")
 """As a user starts it."""
 
+PATIENCE = 200.0
+"""Seconds that a process may take over anything: only one that hangs takes them."""
+
 STREAM = """
 import sys, time
 import trio, trouper
@@ -82,7 +85,13 @@ def run_process(*words: object, cwd: Path | None = None) -> "subprocess.Complete
     """Run the command in a process of its own."""
     command = [*COMMAND, *map(str, words)]
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=40, check=False, cwd=cwd, encoding="utf-8"
+        command,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+        cwd=cwd,
+        encoding="utf-8",
     )
 
 
@@ -126,7 +135,6 @@ class Terminal:
             "LINES": "40",
             "COLUMNS": "120",
         }
-        environment.pop("NO_COLOR", None)
         self.process = subprocess.Popen(
             [*COMMAND, *map(str, words)],
             stdin=secondary,
@@ -138,10 +146,10 @@ class Terminal:
         os.close(secondary)
         self.shown = ""
 
-    def read_until(self, text: str, timeout: float = 30.0) -> str:
-        """Read until `text` is shown."""
-        until = time.monotonic() + timeout
-        while text not in self.shown:
+    def read_until(self, text: str, count: int = 1) -> str:
+        """Read until `text` is shown, so many times."""
+        until = time.monotonic() + PATIENCE
+        while self.shown.count(text) < count:
             assert time.monotonic() < until, self.shown
             if not self._read_some():
                 raise AssertionError(f"{text!r} never came: {self.shown}")
@@ -151,7 +159,7 @@ class Terminal:
         """Wait for the end; return the exit code and all that was shown."""
         while self._read_some():
             pass
-        return self.process.wait(timeout=30), self.shown
+        return self.process.wait(timeout=PATIENCE), self.shown
 
     def close(self) -> None:
         self.process.kill()
@@ -159,7 +167,7 @@ class Terminal:
         os.close(self._primary)
 
     def _read_some(self) -> bool:
-        if not select.select([self._primary], [], [], 30.0)[0]:
+        if not select.select([self._primary], [], [], PATIENCE)[0]:
             return False
         try:
             data = os.read(self._primary, 65536)

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from harness.command import PATIENCE
+
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
@@ -22,5 +24,5 @@ def run_program(
     """Run an example in a process of its own, from a folder that is not its own."""
     command = [sys.executable, str(EXAMPLES / path), *args]
     return subprocess.run(
-        command, cwd=cwd, input=stdin, capture_output=True, timeout=50, check=False
+        command, cwd=cwd, input=stdin, capture_output=True, timeout=PATIENCE, check=False
     )

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 import trouper
-from harness.command import read_until, started, write
+from harness.command import PATIENCE, STREAM, read_until, started, write
 from trouper.runtime._interrupts import catch_interrupts
 
 
@@ -19,7 +19,7 @@ def test_the_first_signal_drains(tmp_path: Path, number: signal.Signals) -> None
     with started("run", write(tmp_path), "--json", "--override", "endless=true") as process:
         read_until(process, "started")
         process.send_signal(number)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert "draining, 10 s at most; once more to cancel" in err
     assert '"status": "completed"' in out
@@ -28,12 +28,15 @@ def test_the_first_signal_drains(tmp_path: Path, number: signal.Signals) -> None
 
 
 def test_the_second_signal_cancels_a_stuck_actor(tmp_path: Path) -> None:
-    with started("run", write(tmp_path), "--json", "--override", "stuck=3") as process:
+    # However late the second one comes, the drain still goes on.
+    patient = "from trouper.runtime import _cli_run\n_cli_run.DRAIN_BUDGET = 6000.0\n"
+    path = write(tmp_path, patient + STREAM)
+    with started("run", path, "--json", "--override", "stuck=3") as process:
         read_until(process, "stuck")
         process.send_signal(signal.SIGINT)
         read_until(process, "draining")
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert "cancelling; once more to leave at once" in err
     assert '"status": "cancelled"' in out
@@ -42,7 +45,7 @@ def test_the_second_signal_cancels_a_stuck_actor(tmp_path: Path) -> None:
 
 
 def test_the_third_signal_leaves_a_blocked_loop_at_once(tmp_path: Path) -> None:
-    words = ["--override", "block=3", "--override", "seconds=60"]
+    words = ["--override", "block=3", "--override", "seconds=600"]
     with started("run", write(tmp_path), *words) as process:
         read_until(process, "blocking")
         # Two kinds, because two of one kind that nobody has seen yet are one.
@@ -50,7 +53,7 @@ def test_the_third_signal_leaves_a_blocked_loop_at_once(tmp_path: Path) -> None:
         process.send_signal(signal.SIGTERM)
         read_until(process, "a task blocks the event loop; once more to leave at once")
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert "interrupted three times: leaving at once" in err
 
@@ -81,7 +84,7 @@ async def test_a_handler_not_set_from_python_gives_way_to_the_default(
 
 
 async def test_signals_arrive_as_numbers() -> None:
-    with catch_interrupts() as interrupts, trio.fail_after(5):
+    with catch_interrupts() as interrupts, trio.fail_after(PATIENCE):
         signal.raise_signal(signal.SIGTERM)
         assert await interrupts.receive() == 1
         signal.raise_signal(signal.SIGINT)
@@ -194,7 +197,7 @@ def test_duration_drains_and_a_run_may_end_before() -> None:
             pass
 
     assert trouper.run(wf, duration=0.05).ok
-    assert trouper.run(finite(), duration=60).seconds < 10
+    assert trouper.run(finite(), duration=1e6).ok
     with pytest.raises(ValueError, match=r"duration must be >= 0 s or None, got -1"):
         trouper.run(finite(), duration=-1)
 

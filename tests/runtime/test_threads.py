@@ -2,7 +2,6 @@
 
 import logging
 import threading
-import time
 from collections.abc import Awaitable
 from typing import Any
 
@@ -13,6 +12,9 @@ from trio.testing import MockClock
 import trouper
 from trouper.runtime._threads import call_in_thread
 
+PATIENCE = 200.0
+"""Seconds: only what hangs takes them."""
+
 
 async def test_a_blocking_body_stalls_nobody() -> None:
     """F22: it may be sync at all, and its siblings go on meanwhile."""
@@ -21,7 +23,7 @@ async def test_a_blocking_body_stalls_nobody() -> None:
 
     @wf.task
     def blocking(ctx: trouper.TaskContext) -> str:
-        assert release.wait(10)
+        assert release.wait(PATIENCE)
         return threading.current_thread().name
 
     @wf.task
@@ -37,7 +39,7 @@ async def test_a_blocking_body_stalls_nobody() -> None:
 
 async def test_sixty_bodies_may_block_at_once() -> None:
     """F22: not under trio's limiter of 40, where bodies that wait for each other would hang."""
-    all_here = threading.Barrier(60, timeout=20)
+    all_here = threading.Barrier(60, timeout=PATIENCE)
     wf = trouper.Workflow()
     for number in range(60):
 
@@ -107,7 +109,7 @@ class Body:
             self.ended.set()
 
     async def wait_begun(self) -> None:
-        await trio.to_thread.run_sync(self.begun.wait, 10)
+        await trio.to_thread.run_sync(self.begun.wait, PATIENCE)
 
 
 async def test_a_thread_that_listens_ends_within_its_budget(
@@ -116,14 +118,13 @@ async def test_a_thread_that_listens_ends_within_its_budget(
     """X6: nothing of it is left, and nothing is said."""
     body = Body(listens=True)
     wf = trouper.Workflow()
-    wf.task(name="listener", shutdown=20.0)(lambda: body())
+    # A budget that the test could not wait for.
+    wf.task(name="listener", shutdown=1e6)(lambda: body())
     async with wf.open() as run:
         await body.wait_begun()
-        began = time.perf_counter()
         run.cancel()
         result = await run.wait()
     assert body.ended.is_set()
-    assert time.perf_counter() - began < 10
     assert result.status == "cancelled"
     assert caplog.records == []
 
@@ -143,7 +144,7 @@ async def test_a_thread_that_ignores_its_cancel_is_abandoned_and_named(
     assert messages == ["thread of stubborn ignored its cancel for 0.05 s and is abandoned"]
     assert not body.ended.is_set()
     body.let_go.set()
-    assert body.ended.wait(5)
+    assert body.ended.wait(PATIENCE)
 
 
 async def test_a_thread_that_ends_in_time_by_itself_is_not_named(
@@ -151,7 +152,7 @@ async def test_a_thread_that_ends_in_time_by_itself_is_not_named(
 ) -> None:
     body = Body(listens=False)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(lambda: call_in_thread(body, name="short", budget=20.0))
+        nursery.start_soon(lambda: call_in_thread(body, name="short", budget=1e6))
         await body.wait_begun()
         threading.Timer(0.02, body.let_go.set).start()
         nursery.cancel_scope.cancel()
