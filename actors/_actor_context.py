@@ -3,9 +3,11 @@
 import sys
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Any, Generic, cast
 
 import attrs
+from trio.lowlevel import wait_task_rescheduled
 from typing_extensions import TypeVar
 
 from ..channels._context import message_context
@@ -56,7 +58,16 @@ class ActorContext(TaskContext[StateT, DepsT, InputT], Generic[StateT, DepsT, In
         # The fast path: credit, and the task that holds the lease is the one that runs now.
         credit = box.credit
         if credit <= 0 or not box.coro.cr_running:
-            return cast("InputT", await box.take_slow())
+            park = box.enter_wait()
+            payload = NOTHING
+            if park is not None:
+                try:
+                    await wait_task_rescheduled(park)
+                except BaseException:
+                    box.cut_wait()
+                    raise
+                payload = box.leave_wait()
+            return cast("InputT", await box.take_slow() if payload is NOTHING else payload)
         box.credit = credit - 1
         box.leased = envelope = box.buffer.popleft()
         if envelope.context is not box.bound:
@@ -80,15 +91,27 @@ class ActorContext(TaskContext[StateT, DepsT, InputT], Generic[StateT, DepsT, In
         box.refuse_if_unconnected()
         box.credit = 0
         # One for each loop: a loop that is cancelled inside of another must not end that one too.
-        return _started(self._messages(box))
+        takes_turns = box.turns and box.transform is None
+        return _started(self._keyed_messages(box) if takes_turns else self._messages(box))
 
     async def _messages(self, box: Mailbox) -> AsyncGenerator[InputT, None]:
         yield cast("InputT", NOTHING)  # taken by `_started`
         while True:
-            try:
-                payload = await box.take_slow()
-            except EndOfInput:
-                return
+            park = box.enter_wait()
+            if park is None:
+                try:
+                    payload = await box.take_slow()
+                except EndOfInput:
+                    return
+            else:
+                try:
+                    await wait_task_rescheduled(park)
+                except BaseException:
+                    box.cut_wait()
+                    raise
+                payload = box.leave_wait()
+                if payload is NOTHING:
+                    continue
             yield payload
             while (credit := box.credit) > 0:
                 box.credit = credit - 1
@@ -100,6 +123,36 @@ class ActorContext(TaskContext[StateT, DepsT, InputT], Generic[StateT, DepsT, In
                 if payload is NOTHING:
                     break
                 yield payload
+
+    async def _keyed_messages(self, box: Mailbox) -> AsyncGenerator[InputT, None]:
+        """Take turns among several lanes: what `Inbox.popleft` and `hand_out` do, without calls."""
+        yield cast("InputT", NOTHING)  # taken by `_started`
+        while True:
+            try:
+                payload = await box.take_slow()
+            except EndOfInput:
+                return
+            yield payload
+            ready = box.ready
+            # Where messages have deadlines, every one of them is looked at.
+            while not box.timed and (credit := box.credit) > 0:
+                box.credit = credit - 1
+                lane = ready[0]
+                buffer = lane.buffer
+                envelope = buffer.popleft()
+                if buffer:
+                    ready.rotate(-1)
+                else:
+                    box.take_out(lane)
+                if envelope.context is not box.current:
+                    payload = box.hand_out(envelope)
+                    if payload is NOTHING:
+                        break
+                    yield payload
+                    continue
+                box.leased = box.root = envelope
+                box.emitted = 0
+                yield cast("InputT", MappingProxyType({envelope.source: envelope.payload}))
 
     @property
     def message(self) -> Envelope[InputT] | None:

@@ -41,6 +41,8 @@ class Returned(msgspec.Struct, frozen=True, gc=False):
     failures: tuple[FailureSummary, ...] = ()
 
 
+_NO_SUSPECTS: frozenset[tuple[str, int]] = frozenset()
+
 _NONE_RETURNED: Any = ()
 """Stands for an empty deque, which costs 0.7 KiB."""
 
@@ -56,6 +58,7 @@ class Leases(Inbox, Lineage):
 
     __slots__ = (
         "_failures",
+        "_suspects",
         "base",
         "batch",
         "bound",
@@ -81,6 +84,7 @@ class Leases(Inbox, Lineage):
         "slow",
         "timed",
         "transform",
+        "usual",
     )
 
     def __init__(
@@ -116,6 +120,8 @@ class Leases(Inbox, Lineage):
         """(source, reason) -> messages given up after they were taken from their lane."""
         self.emitted = self.resend = 0
         self._failures: tuple[FailureSummary, ...] = ()
+        self._suspects: frozenset[tuple[str, int]] = _NO_SUSPECTS
+        """(source, seq) of the last batch that failed, until one of it has failed by itself."""
         self.begin(None)
 
     # -- one incarnation ---------------------------------------------------------------------
@@ -127,6 +133,8 @@ class Leases(Inbox, Lineage):
         self.root: Envelope[Any] | None = None
         self.batch: Block | Sequence[Envelope[Any]] = ()
         self.owner: Task | None = None
+        self.usual: Task | None = None
+        """The owner, while its waits need nothing special (see `Mailbox.enter_wait`)."""
         self.coro: Any = NeverRunning
         self.bound: MessageContext | None = None if self.keyed else self.base
         self.current = self.base
@@ -161,11 +169,16 @@ class Leases(Inbox, Lineage):
             message count once.
         """
         batch, leased = self._envelopes_of_batch(), self.leased
+        counts = leased is None or leased.attempt == 1
         if batch:
             # Nobody knows which one was at fault: they come again one by one, and only then count.
+            self._suspects = frozenset((each.source, each.seq) for each in batch)
             for envelope in reversed(batch):
                 self._return(Returned(envelope))
         elif leased is not None:
+            if counts and (leased.source, leased.seq) in self._suspects:
+                # The one at fault in its batch, whose failure has been counted.
+                self._suspects, counts = _NO_SUSPECTS, False
             failures = (*self._failures, failure)[-KEPT_ATTEMPTS:]
             if leased.attempt >= self.max_attempts:
                 self._give_up(leased, "max_attempts", failures)
@@ -173,7 +186,7 @@ class Leases(Inbox, Lineage):
                 again = msgspec.structs.replace(leased, attempt=leased.attempt + 1)
                 self._return(Returned(again, max(self.resend, self.emitted_now()), failures))
         self._let_go()
-        return leased is None or leased.attempt == 1
+        return counts
 
     def release(self) -> None:
         """The handler was cancelled: what is in hand comes again, the attempt not counted."""

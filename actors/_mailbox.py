@@ -4,11 +4,12 @@ Asking for the next message acknowledges the last. Messages that come again come
 """
 
 import math
+from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any
 
 import trio
-from trio.lowlevel import Task, current_task, wait_task_rescheduled
+from trio.lowlevel import Abort, Task, current_task
 
 from ..channels._context import merge_contexts, message_context
 from ..channels._envelope import Envelope, MessageContext
@@ -35,16 +36,6 @@ class Mailbox(Leases):
         """
         if self._settle_last():
             await self.finish()
-        if not self.returned and self.only is not None:
-            # The usual wait, of one lane, without a coroutine more.
-            try:
-                while (park := self.next_wait()) is not None:
-                    await wait_task_rescheduled(park)
-            except BaseException:
-                self._waiting = False
-                # The end, or a cancel: nothing is in hand, so nothing is inherited (X1, X13).
-                self.bind(self.base)
-                raise
         while True:
             if self.returned:
                 envelope = await self._next_returned()
@@ -54,7 +45,68 @@ class Mailbox(Leases):
                 envelope = self._next_new()
             payload = self.hand_out(envelope)
             if payload is not NOTHING:
+                self._note_usual()
                 return payload
+
+    def enter_wait(self) -> Callable[[Any], Abort] | None:
+        """Acknowledge what is in hand and return how to park; None: `take_slow` must do all that.
+
+        The usual wait, of one lane, without a coroutine of its own: the caller awaits
+        `wait_task_rescheduled` with what this returns, then calls `leave_wait`.
+        """
+        only = self.only
+        task = self.usual
+        if task is None or only is None or only.buffer or only.ended or not self.coro.cr_running:
+            return None
+        self.leased = self.root = None
+        self.credit = self._granted = 0
+        only.armed = True
+        only.limit = 0
+        # Set before the senders look: capacity 0 hands over only to a task that waits.
+        self._waiting = True
+        if self._pressed:
+            self._release()
+        return self.enter(task)
+
+    def _note_usual(self) -> None:
+        """Remember for `enter_wait` whether what comes next is the usual thing for this task."""
+        special = (
+            self.only is None
+            or self.only.weak
+            or self.holds
+            or self.timed
+            or self.returned
+            or self.slow
+            or self.resend
+            or self._failures
+            or self.on_idle is not None
+        )
+        self.usual = None if special else self.owner
+
+    def cut_wait(self) -> None:
+        """A wait was cancelled: nothing is in hand, so nothing is inherited (X1, X13)."""
+        self._waiting = False
+        self.bind(self.base)
+
+    def leave_wait(self) -> Any:
+        """Lease the message that ended a wait and return its payload; NOTHING: ask again."""
+        self._waiting = False
+        only = self.only
+        if only is None or not only.buffer:
+            return NOTHING
+        self.buffer = buffer = only.buffer
+        granted = len(buffer)
+        if granted > only.peak:
+            only.peak = granted
+        chunk = self.meter.restart()
+        if granted > chunk:
+            granted = chunk
+        self._granted = granted
+        self.credit = granted - 1
+        if self._pressed:
+            self._release(about_to_pop=True)
+        self.leased = envelope = buffer.popleft()
+        return envelope.payload if envelope.context is self.bound else self.hand_out(envelope)
 
     async def _wait_for_input(self) -> None:
         try:
@@ -103,6 +155,7 @@ class Mailbox(Leases):
         """Lease up to `most` messages as one; wait for the first. They are settled together."""
         if self.returned or self.slow:
             return [await self.take_slow()]
+        self.usual = None
         if self._settle_last():
             await self.finish()
         while True:
@@ -164,6 +217,8 @@ class Mailbox(Leases):
         self.current = context
         deadline = context.deadline
         was_timed, self.timed = self.timed, deadline is not None
+        if self.timed:
+            self.usual = None
         # With a deadline, or keyed, every message is looked at: None is nobody's context.
         self.bound = None if self.timed or self.keyed else context
         if self.scope is not None and (was_timed or self.timed):

@@ -26,7 +26,7 @@ class MessageContext(msgspec.Struct, frozen=True, kw_only=True):
     run: str = ""
     """Name of the run."""
     parent_action: str | None = None
-    """Name of the action that it began with: contexts are shared all the way from the source."""
+    """Name of the action that the run was started from; None: from outside of any."""
     custom_context: Mapping[str, str] = NO_CUSTOM_CONTEXT
     """The user's own key-value pairs."""
     traceparent: str | None = None

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import trio
-from trio.lowlevel import Abort, wait_task_rescheduled
+from trio.lowlevel import current_task, reschedule, wait_task_rescheduled
 
 from ._block import Block
 from ._channel_errors import ClosedResourceError
@@ -13,7 +13,7 @@ from ._envelope import Envelope
 from ._fan_in import Join
 from ._lane import Lane
 from ._meter import Meter, SliceMeter, let_others_run
-from ._parking import ParkingBay
+from ._parking import GO, ParkingBay
 
 
 class EndOfInput(trio.EndOfChannel):
@@ -39,7 +39,7 @@ class Heads(Protocol):
     def popleft(self) -> Envelope[Any]: ...
 
 
-class Inbox:
+class Inbox(ParkingBay):
     """Lanes joined round robin: FIFO within a lane, no order between lanes.
 
     A reader works through *credit*: so many messages may be popped before the next look at the
@@ -50,7 +50,6 @@ class Inbox:
         "_granted",
         "_pressed",
         "_waiting",
-        "bay",
         "block",
         "buffer",
         "closed",
@@ -67,13 +66,13 @@ class Inbox:
     )
 
     def __init__(self, name: str, meter: Meter | None = None, join: Join | None = None) -> None:
+        super().__init__()
         self.name = name
         self.join = join
         self.lanes: tuple[Lane, ...] = ()
         self.only: Lane | None = None
         """The lane, when there is just one: most inboxes, and the shorter way."""
         self.meter: Meter = SliceMeter() if meter is None else meter
-        self.bay = ParkingBay()
         self.block: Block | None = None
         """Messages handed over in bulk, for the task that waits in `receive_many`."""
         self.most = 0
@@ -118,8 +117,11 @@ class Inbox:
     def notice(self, lane: Lane) -> None:
         if self.only is None and self.join is None and lane.buffer:
             self._queue(lane)
-        if self.bay.task is not None:
-            self.bay.wake()
+        task = self.parked
+        if task is not None:  # as `wake`, without a call
+            self.parked = None
+            self._waited += self._now() - self._since
+            reschedule(task, GO)
 
     def press(self, lane: Lane) -> None:
         self._pressed[lane] = None
@@ -131,11 +133,11 @@ class Inbox:
         return self._waiting
 
     def offer(self, lane: Lane, block: Block) -> bool:
-        if self.bay.task is None or self.only is not lane or len(block.payloads) > self.most:
+        if self.parked is None or self.only is not lane or len(block.payloads) > self.most:
             return False
         self.block = block
         # Rescheduled, that task can't be cancelled before it has taken the block.
-        self.bay.wake()
+        self.wake()
         return True
 
     # -- what the reading task does ----------------------------------------------------------
@@ -153,30 +155,6 @@ class Inbox:
         if only is not None:
             return (only.ended or only.weak) and not only.buffer
         return not self.ready and all(lane.ended or lane.weak for lane in self.lanes)
-
-    def next_wait(self) -> Callable[[Any], Abort] | None:
-        """Return how to park for the next message of the only lane; None: look at `credit`.
-
-        With credit a message can be popped; without, `wait` has to do it. Call it again when woken.
-        Not for `receive_many`: only who waits there is handed a block.
-
-        Raises: as `wait`.
-        """
-        only = self.only
-        if only is None:
-            self._waiting = False
-            return None
-        if not only.buffer:
-            self._granted = self.credit = 0
-            self._prepare_to_park()
-            return self.bay.enter()
-        if not self._waiting:
-            return None
-        self._waiting = False
-        self._grant(self.meter.restart())
-        if self._pressed:
-            self._release(about_to_pop=True)
-        return None
 
     async def wait(self) -> None:
         """Wait until a message can be popped; there is `credit` then. Takes nothing.
@@ -199,7 +177,7 @@ class Inbox:
             while self.block is None and not (self.has_message() if only is None else only.buffer):
                 self._prepare_to_park()
                 try:
-                    await wait_task_rescheduled(self.bay.enter())
+                    await wait_task_rescheduled(self.enter(current_task()))
                 finally:
                     self._waiting = False
                 only = self.only
@@ -223,11 +201,15 @@ class Inbox:
         if lane.buffer:
             ready.rotate(-1)
         else:
-            ready.popleft()
-            if not lane.ended:
-                lane.armed = True
-                lane.limit = 0
+            self.take_out(lane)
         return envelope
+
+    def take_out(self, lane: Lane) -> None:
+        """Take the first of the ready lanes out of the turns: it is empty now."""
+        self.ready.popleft()
+        if not lane.ended:
+            lane.armed = True
+            lane.limit = 0
 
     def close(self) -> None:
         """Close the receiving end: what is left in the lanes is dropped and counted."""
@@ -239,8 +221,8 @@ class Inbox:
         for lane in self.lanes:
             lane.leave()
         self._pressed.clear()
-        if self.bay.task is not None:
-            self.bay.wake()
+        if self.parked is not None:
+            self.wake()
 
     # -- inner parts -------------------------------------------------------------------------
 

@@ -38,7 +38,7 @@ class Reader(Protocol):
         ...
 
 
-_NOTHING_YET: Any = ()
+NOTHING_YET: Any = ()
 """Stands for a buffer until the first message: an empty deque costs 0.7 KiB."""
 
 
@@ -47,6 +47,7 @@ class Lane:
 
     __slots__ = (
         "armed",
+        "behind_first",
         "blocked",
         "buffer",
         "capacity",
@@ -61,7 +62,6 @@ class Lane:
         "reader",
         "reader_gone",
         "sent",
-        "short",
         "source",
         "target",
         "weak",
@@ -82,10 +82,12 @@ class Lane:
         self.reader = reader
         self.capacity = 1 if overflow == "latest" else capacity
         self.overflow = overflow
-        self.short = overflow == "block" and 1 <= capacity <= MAX_CHUNK
-        """Whether it never drops, and its sender has to wait after a chunk at most."""
+        is_short = overflow == "block" and 1 <= capacity <= MAX_CHUNK
+        self.behind_first = int(capacity) - 1 if is_short else -1
+        """Of a lane that never drops, and whose sender has to wait after a chunk at most: how many
+        messages fit behind the first. -1 for any other lane."""
         self.on_drop = on_drop
-        self.buffer: deque[Envelope[Any]] = _NOTHING_YET
+        self.buffer: deque[Envelope[Any]] = NOTHING_YET
         self.limit = 0
         self.chunk = 1
         """Sends that may follow one another before the sender looks at the clock again."""
@@ -147,16 +149,6 @@ class Lane:
         if self.overflow == "fail" and self.would_drop() and not self.is_over():
             raise BufferOverflow(f"edge {self.name}", self.capacity)
 
-    def place_first(self, payload: Any, context: MessageContext, origin: Origin | None) -> None:
-        """Append a message to a short lane that is armed; as many may follow as fit."""
-        self.sent = seq = self.sent + 1
-        if self.buffer is _NOTHING_YET:
-            self.buffer = deque()
-        self.buffer.append(Envelope(payload, self.source, seq, 1, context, origin))
-        self.armed = False
-        self.limit = seq + int(self.capacity) - 1
-        self.reader.notice(self)
-
     def place(
         self, payload: Any, context: MessageContext, origin: Origin | None, resent: bool
     ) -> None:
@@ -170,7 +162,7 @@ class Lane:
             over = self.is_over()
             if (over or self.would_drop()) and not self._drop_one(envelope, over):
                 return
-        if self.buffer is _NOTHING_YET:
+        if self.buffer is NOTHING_YET:
             self.buffer = deque()
         self.buffer.append(envelope)
         self._after_placing()
@@ -183,7 +175,7 @@ class Lane:
             self.armed = False
             self.handed = n
         else:
-            if self.buffer is _NOTHING_YET:
+            if self.buffer is NOTHING_YET:
                 self.buffer = deque()
             self.buffer.extend(block.envelopes())
         self._after_placing()
@@ -235,9 +227,9 @@ class Lane:
 
     def release(self, *, makes_room: bool = False) -> bool:
         """Wake the waiting senders if there is room again; return whether none waits any more."""
-        if self.blocked.task is not None and (makes_room or not self.is_full()):
+        if self.blocked.parked is not None and (makes_room or not self.is_full()):
             self.blocked.wake()
-        return self.blocked.task is None
+        return self.blocked.parked is None
 
     def leave(self) -> Sequence[Envelope[Any]]:
         """Close the reader's side: what is buffered, and what comes, is dropped and counted."""

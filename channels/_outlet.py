@@ -1,5 +1,6 @@
 """The sending end of one output: every lane that leaves it gets each message (broadcast)."""
 
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ import trio
 from ._block import Block
 from ._context import message_context
 from ._envelope import Envelope, Origin, bounded
-from ._lane import Lane
+from ._lane import NOTHING_YET, Lane
 from ._lineage import Lineage
 from ._meter import Meter, SliceMeter, let_others_run
 from ._overflow import BufferOverflow
@@ -107,10 +108,22 @@ class Outlet:
         lane = self.one
         lineage = self.lineage
         leased = lineage.leased
-        if lane is None or leased is None or not lane.armed or not lane.short:
+        if lane is None or leased is None or not lane.armed or lane.behind_first < 0:
             return False
-        lane.place_first(payload, message_context.get(), lineage.next_origin())
+        if leased is lineage.root:
+            origin = lineage.next_origin()
+        else:  # the usual case, without two calls more
+            lineage.root = leased
+            lineage.emitted = 1
+            origin = leased.origin or (leased.source, leased.seq)
+        lane.sent = seq = lane.sent + 1
+        if lane.buffer is NOTHING_YET:
+            lane.buffer = deque()
+        lane.buffer.append(Envelope(payload, lane.source, seq, 1, message_context.get(), origin))
+        lane.armed = False
+        lane.limit = seq + lane.behind_first
         self.last = payload
+        lane.reader.notice(lane)
         return True
 
     async def put(self, payload: Any) -> None:

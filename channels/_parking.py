@@ -1,6 +1,7 @@
 """Where a task waits for one condition, with as little work as trio's public API allows."""
 
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any
 
 import trio
@@ -21,7 +22,20 @@ class _Go:
         return None
 
 
-_GO: Any = _Go()
+GO: Any = _Go()
+
+
+def _no_clock() -> float:
+    return 0.0
+
+
+def _time_source() -> Callable[[], float]:
+    """Return what tells seconds on this run's clock; only differences of it mean anything.
+
+    trio's own clock is `perf_counter` and an offset: a call more at both ends of a wait.
+    """
+    clock = current_clock()
+    return perf_counter if type(clock).__name__ == "SystemClock" else clock.current_time
 
 
 class ParkingBay:
@@ -30,20 +44,21 @@ class ParkingBay:
     Usually one task waits; its slot is kept apart because that needs no object per wait.
     """
 
-    __slots__ = ("_abort", "_crowd", "_now", "_since", "_waited", "task")
+    __slots__ = ("_crowd", "_now", "_since", "_waited", "abort", "parked")
 
     def __init__(self) -> None:
-        self.task: Task | None = None
+        self.parked: Task | None = None
+        self.abort: Callable[[Any], Abort] | None = None
+        """What `wait_task_rescheduled` needs, once a task has waited here."""
         self._crowd: trio.lowlevel.ParkingLot | None = None
         self._waited = 0.0
         self._since = 0.0
-        self._now: Callable[[], float] | None = None
-        self._abort: Callable[[Any], Abort] | None = None
+        self._now: Callable[[], float] = _no_clock
 
     @property
     def waited(self) -> float:
         """Seconds on trio's clock that a task has waited here, the wait still going on included."""
-        if self.task is None or self._now is None:
+        if self.parked is None:
             return self._waited
         return self._waited + self._now() - self._since
 
@@ -51,46 +66,45 @@ class ParkingBay:
     def waiting(self) -> int:
         """How many tasks wait."""
         crowd = 0 if self._crowd is None else self._crowd.statistics().tasks_waiting
-        return crowd + (self.task is not None)
+        return crowd + (self.parked is not None)
 
     async def park(self) -> None:
         """Wait until `wake`, or until the first of several leaves: look again afterwards.
 
         If cancelled, the bay is as if the task had not come.
         """
-        if self.task is not None:
+        if self.parked is not None:
             self._crowd = self._crowd or trio.lowlevel.ParkingLot()
             await self._crowd.park()
         else:
-            await wait_task_rescheduled(self.enter())
+            await wait_task_rescheduled(self.enter(current_task()))
 
-    def enter(self) -> Callable[[Any], Abort]:
+    def enter(self, task: Task) -> Callable[[Any], Abort]:
         """Take the free slot for the current task; return what `wait_task_rescheduled` needs.
 
-        For callers that save a coroutine per wait: `await wait_task_rescheduled(bay.enter())`.
+        For callers that save a coroutine per wait: `await wait_task_rescheduled(bay.enter(task))`.
         """
-        abort = self._abort
-        if abort is None or self._now is None:
+        abort = self.abort
+        if abort is None:
             # Bound at the first wait: an idle bay holds no methods, and a clock belongs to a run.
-            self._now = current_clock().current_time
-            self._abort = abort = self._leave
-        self.task = current_task()
+            self._now = _time_source()
+            self.abort = abort = self._leave
+        self.parked = task
         self._since = self._now()
         return abort
 
     def wake(self) -> None:
         """Let every waiting task look again."""
-        task = self.task
+        task = self.parked
         if task is not None:
-            self.task = None
-            self._waited += self._now() - self._since  # type: ignore[misc]  # set by `enter`
-            reschedule(task, _GO)
+            self.parked = None
+            self._waited += self._now() - self._since
+            reschedule(task, GO)
         if self._crowd is not None:
             self._crowd.unpark_all()
 
     def _clear(self) -> None:
-        self.task = None
-        assert self._now is not None
+        self.parked = None
         self._waited += self._now() - self._since
 
     def _leave(self, _raise_cancel: object) -> Abort:

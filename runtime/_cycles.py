@@ -38,7 +38,7 @@ class Cycle:
         for box in self.members:
             if box.closed:
                 continue  # it has ended before the others
-            if box is not about_to_wait and box.bay.task is None:
+            if box is not about_to_wait and box.parked is None:
                 return
             # What a join keeps until its other parts come is no message yet, and may never be.
             if box.leased is not None or box.returned or box.has_message():

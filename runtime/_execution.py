@@ -16,7 +16,6 @@ from ..actors._dead_letters import DeadLetters
 from ..actors._lifecycle import Event, State
 from ..actors._supervisor import Supervisor
 from ..channels._context import message_context
-from ..channels._envelope import MessageContext
 from ..channels._inbox import EndOfInput, Inbox
 from ..channels._lane import Lane
 from ..channels._lineage import Detached
@@ -64,11 +63,6 @@ class Execution:
         self.workflow = workflow
         self.settings = settings
         self.dead_letters = DeadLetters()
-        run = settings.run_context
-        self.context = MessageContext(
-            run=run.run_name, parent_action=RUN, custom_context=run.custom_context
-        )
-        """Of messages from outside."""
         self.cells = Wiring(nodes, settings, self.dead_letters).build()
         self.inlets: dict[str, Outlet] = {}
         self.scope = trio.CancelScope()
@@ -123,7 +117,7 @@ class Execution:
     def _make_supervisor(self, nursery: trio.Nursery) -> Supervisor:
         # Children start from the context variables that hold here. Called while another run's
         # message is handled, this run is still a run of its own (case X1).
-        token = message_context.set(self.context)
+        token = message_context.set(self.settings.message_context)
         try:
             return Supervisor(nursery, self, rng=random.Random(self.settings.harness.seed))
         finally:

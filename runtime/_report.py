@@ -173,7 +173,7 @@ def report_node(child: Child, kind: str, before: tuple[float, int, int], now: fl
         outlets = [outlet for outlet in child.all_outlets() if outlet.lanes]
         sent = sum(max(lane.sent for lane in outlet.lanes) for outlet in outlets)
         blocked = sum(lane.blocked.waited for out in child.all_outlets() for lane in out.lanes)
-        starved = box.bay.waited
+        starved = box.waited
         redelivered, repeated = box.redelivered, box.repeated
         dead = sum(box.settled.values())
     span = now - before[0]

@@ -139,7 +139,7 @@ class Run:
         x = convert_message(x, self._type_of(name, source), node=name)
         current = message_context.get()
         context = outside_context(
-            execution.context if current is NO_CONTEXT else current,
+            execution.settings.message_context if current is NO_CONTEXT else current,
             timeout=timeout,
             correlation_id=correlation_id,
             traceparent=traceparent,

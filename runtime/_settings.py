@@ -5,11 +5,13 @@ import time
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from ..actors._child import Probe
+from ..actors._current import current_context
 from ..actors._profile_config import ProfileConfig
 from ..actors._run_context import RunContext
+from ..channels._envelope import MessageContext
 from ..channels._meter import Meter, SliceMeter
 
 
@@ -39,6 +41,19 @@ class Settings:
     is_open: bool = False
     """Whether messages may come from outside (`wf.open`)."""
     harness: Harness = field(factory=Harness)
+    message_context: MessageContext = field(
+        init=False, default=Factory(lambda self: _first_context(self.run_context), takes_self=True)
+    )
+    """Where every message of the run begins: one object for all, so that it is bound once."""
+
+
+def _first_context(run: RunContext) -> MessageContext:
+    starter = current_context.get()
+    return MessageContext(
+        run=run.run_name,
+        parent_action=None if starter is None else starter.action.name,
+        custom_context=run.custom_context,
+    )
 
 
 class ExecuteOptions(TypedDict, total=False):

@@ -97,7 +97,7 @@ class Stream:
         inbox = self._inbox
         assert inbox is not None
         if inbox.credit <= 0:
-            if inbox.bay.task is not None:
+            if inbox.parked is not None:
                 raise trio.BusyResourceError(
                     f"another task reads this stream of {self._node!r}; call run.stream() again "
                     "for a stream of its own"

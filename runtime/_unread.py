@@ -43,7 +43,7 @@ class UnreadInput:
         """Warn, once, of each edge that was found blocked at the last look already."""
         running = [cell for cell in self._cells if cell.child.state is State.RUNNING]
         blocked = {
-            lane for cell in running for lane in _unread(cell) if lane.blocked.task is not None
+            lane for cell in running for lane in _unread(cell) if lane.blocked.parked is not None
         }
         for lane in (blocked & self._waiting) - self._told:
             log.warning(

@@ -12,7 +12,7 @@ from ..actors._dead_letters import DeadLetter, DeadLetters
 from ..actors._mailbox import Mailbox
 from ..actors._run_context import ActionID
 from ..actors._task_context import TaskContext
-from ..channels._envelope import Envelope, MessageContext
+from ..channels._envelope import Envelope
 from ..channels._fan_in import open_join
 from ..channels._inbox import Inbox
 from ..channels._lane import Lane
@@ -132,7 +132,6 @@ class Wiring:
 
     def _actor(self, node: Node) -> Cell:
         settings, options = self._settings, node.options
-        run = settings.run_context
         streams = [u for u in node.upstreams if self._nodes[u.node].kind == "actor"]
         box = Mailbox(
             node.name,
@@ -142,9 +141,7 @@ class Wiring:
             max_attempts=options.max_attempts,
             on_dead=self._dead.add,
             transform=transform_of(node),
-            base=MessageContext(
-                run=run.run_name, parent_action=node.name, custom_context=run.custom_context
-            ),
+            base=settings.message_context,
         )
         outlet = self._outlet(box, node)
         child = ActorChild(

@@ -251,7 +251,7 @@ async def test_a_sender_stuck_for_a_minute_reads_60_seconds(mock_clock: MockCloc
     """X15: the wait still going on is included."""
     outlet, lane, inbox = open_edge(1)
     await outlet.put(0)
-    assert (lane.blocked.waited, inbox.bay.waited) == (0.0, 0.0)
+    assert (lane.blocked.waited, inbox.waited) == (0.0, 0.0)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(outlet.put, 1)
         await wait_all_tasks_blocked()
@@ -289,10 +289,10 @@ async def test_a_starved_reader_reads_how_long(mock_clock: MockClock) -> None:
             nursery.start_soon(take, inbox)
             await wait_all_tasks_blocked()
             mock_clock.jump(60)
-            assert inbox.bay.waited == pytest.approx(waited)
+            assert inbox.waited == pytest.approx(waited)
             await outlet.put("x")
         mock_clock.jump(5)
-    assert [inbox.bay.waited, lane.blocked.waited] == pytest.approx([120, 0])
+    assert [inbox.waited, lane.blocked.waited] == pytest.approx([120, 0])
 
 
 async def test_a_cancelled_wait_counts_as_long_as_it_lasted(mock_clock: MockClock) -> None:
@@ -304,7 +304,7 @@ async def test_a_cancelled_wait_counts_as_long_as_it_lasted(mock_clock: MockCloc
             await wait_all_tasks_blocked()
             mock_clock.jump(7)
             nursery.cancel_scope.cancel()
-    assert [lane.blocked.waited, inbox.bay.waited] == pytest.approx([7, 7])
+    assert [lane.blocked.waited, inbox.waited] == pytest.approx([7, 7])
 
 
 async def test_time_goes_on_while_one_waiting_sender_gives_way_to_another(

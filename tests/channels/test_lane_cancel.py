@@ -68,7 +68,7 @@ class Trial:
         while self.hits < TRIALS:
             for _ in range(self.rng.randint(1, 9)):
                 await trio.lowlevel.checkpoint()
-            bays = {"sender": self.lane.blocked, "reader": self.inbox.bay}
+            bays = {"sender": self.lane.blocked, "reader": self.inbox}
             parked = [name for name in bays if bays[name].waiting]
             if not parked and self.rng.random() < 0.7:
                 continue  # else hardly any would hit a parked task

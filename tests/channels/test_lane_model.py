@@ -247,7 +247,7 @@ class EdgeMachine(Machine):
         assert lane.limit <= lane.sent or lane.limit - lane.sent <= lane.capacity - lane.queued
         assert (lane.sent, lane.dropped) == (model.sent, model.dropped)
         assert lane.blocked.waiting == (model.waiting_put is not None)
-        assert self.inbox.bay.waiting == (model.waiting_take is not None)
+        assert self.inbox.waiting == (model.waiting_take is not None)
 
 
 @dataclass
@@ -336,7 +336,7 @@ class InboxMachine(Machine):
     def the_inbox_is_as_the_model_says(self) -> None:
         assert [lane.queued for lane in self.inbox.lanes] == [len(m.buffer) for m in self.lanes]
         assert self.inbox.has_message() == bool(self.ready)
-        assert self.inbox.bay.waiting == (self.waiting is not None)
+        assert self.inbox.waiting == (self.waiting is not None)
 
 
 def void(_value: object) -> None:
