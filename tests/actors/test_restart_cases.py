@@ -243,3 +243,31 @@ async def test_what_is_sent_with_nothing_in_hand_has_an_id_of_its_own(
     ids = [envelope.id for envelope in stage.envelopes()]
     assert ids == ["up:1", "actor:2", "actor:3"][: len(ids)]
     assert len(ids) == (3 if style == "send_many" else 2)
+
+
+@pytest.mark.parametrize(("poison", "max_restarts"), [(1, 1), (2, 2), (3, 3)])
+@pytest.mark.parametrize("one_less", [False, True])
+async def test_a_poison_message_of_a_batch_counts_once(
+    poison: int, max_restarts: int, one_less: bool, autojump_clock: object
+) -> None:
+    """DESIGN: crashes that hold the same envelope count once, the batch's crash included."""
+    workflow = trouper.Workflow()
+
+    @workflow.actor
+    async def source(ctx: trouper.ActorContext) -> None:
+        await ctx.send_many(range(10))
+
+    @workflow.actor(
+        depends_on="source", max_restarts=max_restarts - one_less, period=1e6, capacity=100
+    )
+    async def sink(ctx: trouper.ActorContext) -> None:
+        while True:
+            batch = await ctx.receive_many(10)
+            if min(batch) < poison:
+                raise ValueError(batch)
+
+    result = await workflow.execute()
+    assert result.status == ("failed" if one_less else "completed")
+    if not one_less:
+        assert [letter.envelope.payload for letter in result.dead_letters] == [*range(poison)]
+        assert result.nodes["sink"].failed == 1 + 3 * poison
