@@ -85,6 +85,8 @@ class Child:
     """How many incarnations failed."""
     attempt: int = 0
     """Attempt of the message that the last failure had in hand; 0 if there was none."""
+    gave_up: bool = False
+    """Whether that was its last attempt: the message is a dead letter."""
     failures: tuple[FailureSummary, ...] = ()
     """The last few, oldest first. No deque: that costs 0.7 KiB, and most children never fail."""
     counted: list[float] = _NONE_COUNTED
@@ -304,6 +306,7 @@ class ActorChild(Child):
                 # It has got on: the delays begin anew. Else they would stretch failures over one
                 # message after the other beyond the period, and none of them would escalate.
                 self.streak = 0
+            self.gave_up = box.is_last_attempt()
             if box.reject(self.note_failure(rest, now)):
                 self.count_failure(now)
             return "failed"

@@ -161,6 +161,11 @@ class Leases(Inbox, Lineage):
         if ended is not None:
             raise ended
 
+    def is_last_attempt(self) -> bool:
+        """Return whether a failure now would make the message in hand a dead letter."""
+        leased = self.leased
+        return leased is not None and not self.batch and leased.attempt >= self.max_attempts
+
     def reject(self, failure: FailureSummary) -> bool:
         """The handler failed: return what is in hand, or give it up.
 
@@ -180,7 +185,7 @@ class Leases(Inbox, Lineage):
                 # The one at fault in its batch, whose failure has been counted.
                 self._suspects, counts = _NO_SUSPECTS, False
             failures = (*self._failures, failure)[-KEPT_ATTEMPTS:]
-            if leased.attempt >= self.max_attempts:
+            if self.is_last_attempt():
                 self._give_up(leased, "max_attempts", failures)
             else:
                 again = msgspec.structs.replace(leased, attempt=leased.attempt + 1)

@@ -20,6 +20,8 @@ class Restarted(Protocol):
     def incarnation(self) -> int: ...
     @property
     def attempt(self) -> int: ...
+    @property
+    def gave_up(self) -> bool: ...
 
 
 class RestartLog:
@@ -47,9 +49,16 @@ class RestartLog:
             "%r failed in incarnation %d%s and restarts%s: %s%s%s",
             name,
             child.incarnation,
-            f", attempt {child.attempt} of the message in hand," if child.attempt else "",
+            _attempt(child),
             f" in {delay:.2g} s" if delay else "",
             failure,
             f", at {failure.where}" if failure.where else "",
             f" ({unsaid} more restarts since the last line)" if unsaid else "",
         )
+
+
+def _attempt(child: Restarted) -> str:
+    if not child.attempt:
+        return ""
+    end = ", the last: it is a dead letter now" if child.gave_up else ""
+    return f", attempt {child.attempt} of the message in hand{end},"
