@@ -77,8 +77,8 @@ class Outlet:
         self._ending = ""
         self._granted_at = 0
 
-    def add_lane(self, lane: Lane) -> None:
-        self.lanes = (*self.lanes, lane)
+    def add_lane(self, *lanes: Lane) -> None:
+        self.lanes = (*self.lanes, *lanes)
         self.refresh()
 
     def remove_lane(self, lane: Lane) -> None:

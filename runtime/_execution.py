@@ -78,7 +78,8 @@ class Execution:
         self.cut_short: list[str] = []
         self.started_at = self.ended_at = 0.0
         self._cycles: Mapping[str, Sequence[Cycle]] = {}
-        self._readers: dict[str, list[tuple[Cell, str]]] = {name: [] for name in self.cells}
+        self._readers: dict[str, list[tuple[Cell, str]]] = {}
+        """Task -> who takes its result, by which key."""
         # By name, so that the end of a child costs the same in a graph of any size.
         self._sources = {name: cell for name, cell in self.cells.items() if is_source(cell)}
         self._supervisor: Supervisor | None = None
@@ -86,7 +87,7 @@ class Execution:
         for cell in self.cells.values():
             for upstream in cell.node.upstreams:
                 if nodes[upstream.node].kind == "task":
-                    self._readers[upstream.node].append((cell, upstream.key))
+                    self._readers.setdefault(upstream.node, []).append((cell, upstream.key))
 
     # -- running -----------------------------------------------------------------------------
 
@@ -144,7 +145,7 @@ class Execution:
 
     def _start(self, cell: Cell) -> None:
         child = cell.child
-        if isinstance(child, ActorChild) and cell.node.upstreams and is_source(cell):
+        if cell.values and isinstance(child, ActorChild) and is_source(cell):
             # Batch upstreams only: receive() gives ctx.inputs once, then ends.
             lane = Lane(INPUTS, cell.node.name, child.mailbox)
             child.mailbox.add_lane(lane)
@@ -179,8 +180,7 @@ class Execution:
             self._refuse(cell, EmptyStream(_empty(cell.node.name, upstream.key)))
 
     def _deliver(self, cell: Cell, key: str, value: Any) -> None:
-        cell.values[key] = value
-        cell.pending.discard(key)
+        cell.take(key, value)
         stands = not cell.pending and cell.child.state is State.WAITING
         if stands and not self.scope.cancel_called:
             self._start(cell)
@@ -196,7 +196,7 @@ class Execution:
 
     def child_ended(self, child: Child) -> None:
         warn_if_it_never_read(self.cells[child.name])
-        for cell, key in self._readers[child.name]:
+        for cell, key in self._readers.get(child.name, ()):
             self._deliver(cell, key, child.value)
         for cycle in self._cycles.get(child.name, ()):
             cycle.check()
@@ -341,8 +341,9 @@ class Execution:
         reports: dict[str, NodeReport] = {}
         for name, cell in self.cells.items():
             before = (self.started_at, 0, 0) if of_all or not cell.seen[0] else cell.seen
-            reports[name] = report_node(cell.child, cell.node.kind, before, now)
-            cell.seen = (now, reports[name].received, reports[name].sent)
+            reports[name] = report = report_node(cell.child, cell.node.kind, before, now)
+            if not of_all:
+                cell.seen = (now, report.received, report.sent)
         return reports
 
     def edge_reports(self) -> tuple[EdgeReport, ...]:

@@ -14,7 +14,7 @@ from ..channels._outlet import NOTHING
 RunStatus = Literal["running", "draining", "completed", "failed", "cancelled"]
 
 
-class EdgeReport(msgspec.Struct, frozen=True, kw_only=True):
+class EdgeReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The ledger of one edge: every message sent is accounted for."""
 
     source: str
@@ -41,7 +41,7 @@ class EdgeReport(msgspec.Struct, frozen=True, kw_only=True):
         return self.queued == 0 and self.leased == 0
 
 
-class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
+class NodeReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One node."""
 
     name: str
@@ -135,9 +135,13 @@ def report_edge(lane: Lane, in_hand: int, settled: Mapping[tuple[str, str], int]
         in_hand: messages of it that are leased, or come again.
         settled: (source, reason) -> messages that its reader gave up.
     """
-    given_up = {reason: n for (source, reason), n in settled.items() if source == lane.source}
-    expired = given_up.pop("expired", 0)
-    dead = sum(given_up.values())
+    expired = dead = 0
+    for (source, reason), n in settled.items():
+        if source == lane.source:
+            if reason == "expired":
+                expired += n
+            else:
+                dead += n
     queued = lane.queued
     dropped = sum(lane.dropped.values())
     return EdgeReport(
@@ -167,12 +171,18 @@ def report_node(child: Child, kind: str, before: tuple[float, int, int], now: fl
     starved = blocked = 0.0
     if isinstance(child, ActorChild):
         box = child.mailbox
-        depth = sum(lane.queued for lane in box.lanes)
-        received = sum(lane.sent - sum(lane.dropped.values()) for lane in box.lanes) - depth
-        # A broadcast is one message, however many readers it has.
-        outlets = [outlet for outlet in child.all_outlets() if outlet.lanes]
-        sent = sum(max(lane.sent for lane in outlet.lanes) for outlet in outlets)
-        blocked = sum(lane.blocked.waited for out in child.all_outlets() for lane in out.lanes)
+        # Loops, not sums of generators: there may be ten thousand actors.
+        for lane in box.lanes:
+            queued = lane.queued
+            depth += queued
+            received += lane.sent - queued - sum(lane.dropped.values())
+        for outlet in child.all_outlets():
+            most = 0
+            for lane in outlet.lanes:
+                blocked += lane.blocked.waited
+                if lane.sent > most:
+                    most = lane.sent
+            sent += most  # a broadcast is one message, however many readers it has
         starved = box.waited
         redelivered, repeated = box.redelivered, box.repeated
         dead = sum(box.settled.values())
@@ -195,7 +205,7 @@ def report_node(child: Child, kind: str, before: tuple[float, int, int], now: fl
         sent_per_s=max(0, sent - before[2]) * per_s,
         starved=starved,
         blocked=blocked,
-        failures=tuple(child.failures),
+        failures=child.failures,
     )
 
 

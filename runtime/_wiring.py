@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from attrs import define, field
+from attrs import define
 
 from ..actors._actor_context import ActorContext, GeneratorContext
 from ..actors._child import ActorChild, Behaviour, Child, TaskChild
@@ -26,6 +26,8 @@ from ._settings import Settings
 _NOTHING_PENDING: set[str] = set()
 """Never added to: see `Cell.expect`. An empty set for each of thousands of actors costs 216 B."""
 _NO_OUTPUTS: Mapping[str, Outlet] = {}
+_NO_VALUES: dict[str, Any] = {}
+"""Never added to: see `Cell.take`."""
 
 
 @define(eq=False)
@@ -40,7 +42,7 @@ class Cell:
     settings: Settings
     pending: set[str] = _NOTHING_PENDING
     """Batch inputs that do not stand yet, by upstream key."""
-    values: dict[str, Any] = field(factory=dict)
+    values: dict[str, Any] = _NO_VALUES
     """Batch inputs that do, by upstream key."""
     collectors: tuple[tuple[Upstream, Inbox], ...] = ()
     """Streams that a batch task waits for to their end."""
@@ -49,16 +51,25 @@ class Cell:
 
     def inputs(self) -> Any:
         """Return `ctx.inputs`: bare with one upstream, else an immutable mapping in order."""
-        ordered = {u.key: self.values[u.key] for u in self.node.upstreams if u.key in self.values}
-        if self.node.keyed:
-            return MappingProxyType(ordered)
-        return next(iter(ordered.values()), None)
+        values = self.values
+        if not self.node.keyed:
+            return next(iter(values.values())) if values else None
+        return MappingProxyType(
+            {u.key: values[u.key] for u in self.node.upstreams if u.key in values}
+        )
 
     def expect(self, key: str) -> None:
         """Wait for one more batch input before the start."""
         if not self.pending:
             self.pending = set()
         self.pending.add(key)
+
+    def take(self, key: str, value: Any) -> None:
+        """Keep a batch input that stands now."""
+        if not self.values:
+            self.values = {}
+        self.values[key] = value
+        self.pending.discard(key)
 
     # -- what the child asks for -------------------------------------------------------------
 
@@ -116,6 +127,7 @@ class Wiring:
         self._settings = settings
         self._dead = dead
         self.cells: dict[str, Cell] = {}
+        self._leaving: dict[Outlet, list[Lane]] = {}
 
     def build(self) -> dict[str, Cell]:
         for node in self._nodes.values():
@@ -123,6 +135,8 @@ class Wiring:
         for cell in self.cells.values():
             for upstream in cell.node.upstreams:
                 self._connect(cell, upstream)
+        for outlet, lanes in self._leaving.items():
+            outlet.add_lane(*lanes)
         return self.cells
 
     def _task(self, node: Node) -> Cell:
@@ -180,7 +194,8 @@ class Wiring:
             cell.expect(upstream.key)
         lane = self._lane(cell.node, upstream, inbox)
         inbox.add_lane(lane)
-        outlet.add_lane(lane)
+        # All at once later: a broadcast to thousands would copy its lanes for each.
+        self._leaving.setdefault(outlet, []).append(lane)
 
     def _lane(self, node: Node, upstream: Upstream, inbox: Inbox) -> Lane:
         edge = upstream.edge
