@@ -6,11 +6,16 @@ Rule 2: taking one is cheap, for a supervisor takes one at every crash: no sourc
 and text is made only when somebody reads it.
 """
 
+import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import TypeGuard
 
 import msgspec
+
+OURS = f"{Path(__file__).parents[1]}{os.sep}"
+"""Where the files of trouper are."""
 
 Frame = tuple[str, int, str]
 """File, line, qualified name of the function."""
@@ -48,8 +53,14 @@ class FailureSummary(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     @property
     def where(self) -> str:
-        """The innermost place, as `file:line in function`; "" if it was never raised."""
-        return _place(self.frames[-1]) if self.frames else ""
+        """The innermost place, as `file:line in function`; "" if it was never raised.
+
+        Places in trouper itself are left out if there is another: where it was called tells more.
+        """
+        if not self.frames:
+            return ""
+        theirs = (each for each in reversed(self.frames) if not each[0].startswith(OURS))
+        return _place(next(theirs, self.frames[-1]))
 
     def text(self) -> str:
         """Return all of it for a person, the place first that is nearest to the failure."""

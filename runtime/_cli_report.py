@@ -1,11 +1,9 @@
 """The closing report of `trouper run`, for a person."""
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from ..actors._dead_letters import DeadLetter
-from ..actors._failure import summarize
+from ..actors._failure import OURS, summarize
 from ._cli_plain import restarts_of
 from ._cli_text import columns, count, plain, plain_lines, shown
 from ._report import EdgeReport, NodeReport, WorkflowResult
@@ -13,8 +11,6 @@ from ._report import EdgeReport, NodeReport, WorkflowResult
 _LETTERS = 5
 """Dead letters that are shown, the last ones."""
 _ERROR_LINES = 12
-_OURS = f"{Path(__file__).parents[1]}{os.sep}"
-"""Where frames are that tell the user nothing."""
 
 
 def closing_report(result: WorkflowResult) -> Iterator[str]:
@@ -43,7 +39,7 @@ def _error(error: Exception) -> Iterator[str]:
     lines = [
         line
         for line in summarize(error).text().split("\n")
-        if not line.strip().startswith(f"at {_OURS}")
+        if not line.strip().startswith(f"at {OURS}")
     ]
     yield from (f"  {plain(line)}" for line in lines[:_ERROR_LINES])
     if len(lines) > _ERROR_LINES:

@@ -5,14 +5,16 @@ import gc
 import pickle
 import tracemalloc
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import TracebackType
 from typing import NoReturn
 
 import msgspec
 import pytest
 
+import trouper
 from trouper import FailureSummary
-from trouper.actors._failure import summarize
+from trouper.actors._failure import OURS, summarize
 
 
 class Large:
@@ -62,6 +64,37 @@ def test_an_exception_that_was_never_raised_has_no_place() -> None:
         type=f"{__name__}.OddError", message="(its text can't be made: RuntimeError)"
     )
     assert (summary.where, summarize(KeyError()).text()) == ("", "KeyError")
+
+
+@pytest.mark.parametrize("call", ["send", "receive_many"])
+async def test_the_place_of_a_misuse_is_where_trouper_was_called(call: str) -> None:
+    """Where our own code refused it tells nobody what to correct."""
+    wf = trouper.Workflow("misuse")
+
+    async def misuse(ctx: trouper.ActorContext) -> None:
+        if call == "send":
+            await ctx.send(1, to="unknown")
+        await ctx.receive_many(0)
+
+    wf.actor(name="source", restart="temporary")(misuse)
+    result = await wf.execute()
+    [failure] = result.nodes["source"].failures
+    line = misuse.__code__.co_firstlineno + (2 if call == "send" else 3)
+    assert failure.where == f"{__file__}:{line} in {misuse.__qualname__}"
+    assert len(failure.frames) > 1  # the frames themselves are all kept
+
+
+def test_the_place_is_in_trouper_when_nothing_else_is() -> None:
+    error = caught(lambda: trouper.Edge(capacity=-1))
+    *_, inmost = iterate(error.__traceback__)
+    summary = summarize(error.with_traceback(inmost))
+    assert summary.where.startswith(OURS)
+
+
+def iterate(traceback: TracebackType | None) -> Iterator[TracebackType]:
+    while traceback is not None:
+        yield traceback
+        traceback = traceback.tb_next
 
 
 def test_a_cause_is_told_and_so_is_what_was_being_handled() -> None:
