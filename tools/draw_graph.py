@@ -138,12 +138,15 @@ def main(program: str, picture: str, seconds: str, *overrides: str) -> None:
     workflow: trouper.Workflow = importlib.import_module(Path(program).stem).wf
     looks: list[trouper.StatusReport] = []
 
-    async def look_at_the_end(run: trouper.Run) -> None:
-        await trio.sleep(0.95 * float(seconds))
-        looks.append(run.status())
+    async def look_then_drain(run: trouper.Run) -> None:
+        try:
+            await trio.sleep(float(seconds))
+        finally:  # also when it ends before
+            looks.append(run.status())
+        await run.drain()
 
     config = build_config(overrides=overrides)
-    trouper.run(workflow, config=config, duration=float(seconds), on_start=look_at_the_end)
+    trouper.run(workflow, config=config, on_start=look_then_drain)
     Path(picture).write_text(draw(workflow, looks[0]), encoding="utf-8")
 
 

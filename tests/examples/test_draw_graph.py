@@ -81,7 +81,7 @@ def test_the_tool_runs_a_program_and_writes_its_picture(
         "    async for _ in ctx.every(0.01):\n"
         "        yield ctx.config['word']\n"
     )
-    draw_graph.main(str(program), str(picture), "0.2", "word=1")
+    draw_graph.main(str(program), str(picture), "0.1", "word=1")
     svg = picture.read_text(encoding="utf-8")
     assert titles(svg) == ["tick"]
-    assert ">running<" in svg
+    assert ">in 0.0/s, out " in svg

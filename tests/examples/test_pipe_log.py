@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 import tracemalloc
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import trouper
+from harness.command import PATIENCE
 from harness.programs import EXAMPLES, load_program, run_program
 
 pipe_log = load_program("pipe_log")
@@ -76,18 +76,16 @@ def test_an_unknown_level_is_refused_with_those_that_are() -> None:
 
 async def test_a_pipe_that_falls_silent_does_not_hold_up_the_end() -> None:
     ours, theirs = os.pipe()
-    started = time.monotonic()
     try:
         async with pipe_log.wf.open(config={"file": f"/dev/fd/{ours}"}) as run:
             async with run.stream("parse") as entries:
                 os.write(theirs, b"one INFO\nhalf ERR")
                 assert (await anext(entries)).size == 8
-            result = await run.drain()
+            result = await run.drain(1e6)  # one that waited for the pipe would take half of it
     finally:
         os.write(theirs, b"\n")  # for the thread that was left behind
         os.close(theirs)
         os.close(ours)
-    assert time.monotonic() - started < 4.0  # half of the drain's budget is 5 s
     assert (result.status, result.cut_short) == ("completed", ())
     assert result.outputs["count"].lines == {"info": 1}
     assert result.results == {"lines": 2, "cut": 0}
@@ -95,7 +93,7 @@ async def test_a_pipe_that_falls_silent_does_not_hold_up_the_end() -> None:
 
 def _shell(script: str, *args: str) -> "subprocess.CompletedProcess[bytes]":
     command = ["sh", "-c", script, "sh", sys.executable, str(EXAMPLES / "pipe_log.py"), *args]
-    return subprocess.run(command, capture_output=True, timeout=50, check=False)
+    return subprocess.run(command, capture_output=True, timeout=PATIENCE, check=False)
 
 
 def test_whoever_stops_reading_its_output_sees_no_traceback() -> None:
@@ -156,17 +154,26 @@ def test_a_line_of_100_mb_is_never_held() -> None:
     assert lines.cut == 1
 
 
+# Not by wait4(): what that tells includes the memory of the process that has forked.
+MEASURED = """
+import runpy, sys
+del sys.argv[0]
+try:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+finally:
+    [peak] = [line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")]
+    print(peak, file=sys.stderr)
+"""
+
+
 def _peak_rss(path: Path) -> int:
     """Return the most memory that the program ever had, in KiB."""
-    command = [sys.executable, str(EXAMPLES / "pipe_log.py"), str(path)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0
-    return usage.ru_maxrss
+    command = [sys.executable, "-c", MEASURED, str(EXAMPLES / "pipe_log.py"), str(path)]
+    ended = subprocess.run(command, capture_output=True, timeout=PATIENCE, check=True)
+    return int(ended.stderr)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss has other units elsewhere")
+@pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
 def test_memory_does_not_grow_with_the_input(tmp_path: Path) -> None:
     """X18: no edge buffers more than its bound, however long the stream."""
     little, much = tmp_path / "little.log", tmp_path / "much.log"
