@@ -62,6 +62,7 @@ class Leases(Inbox, Lineage):
         "base",
         "batch",
         "bound",
+        "conflicts",
         "coro",
         "current",
         "emitted",
@@ -116,6 +117,8 @@ class Leases(Inbox, Lineage):
         self.returned: deque[Returned] = _NONE_RETURNED
         self.redelivered: int = 0
         self.repeated: int = 0
+        self.conflicts: int = 0
+        """Keys of `custom_context` on which the messages of a batch disagreed."""
         self.settled: dict[tuple[str, str], int] = {}
         """(source, reason) -> messages given up after they were taken from their lane."""
         self.emitted = self.resend = 0

@@ -197,7 +197,8 @@ class Mailbox(Leases):
             if not batch:
                 return []
             first = batch[0]
-            context = merge_contexts([each.context for each in batch])[0]
+            context, conflicts = merge_contexts([each.context for each in batch])
+            self.conflicts += conflicts
             payloads = [each.payload for each in batch]
         self.leased = first
         self.batch = batch if len(batch) > 1 else ()

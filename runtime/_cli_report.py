@@ -62,6 +62,9 @@ def _nodes(result: WorkflowResult) -> Iterator[str]:
             last = node.failures[-1]
             times = count(node.failed, "failure")
             yield f"  {plain(node.name)}, {times}, the last: {plain(last)}{_at(last.where)}"
+        if node.conflicts:
+            keys = count(node.conflicts, "conflicting key")
+            yield f"  {plain(node.name)}, {keys} of custom_context: the first one's value was kept"
 
 
 def _node(node: NodeReport) -> tuple[str, ...]:

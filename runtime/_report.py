@@ -53,6 +53,8 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     redelivered: int
     repeated: int
     """Yields that repeated the send just before and were not sent again."""
+    conflicts: int
+    """Keys of `custom_context` on which messages that were joined disagreed; the first has won."""
     dead_lettered: int
     received: int
     sent: int
@@ -167,7 +169,7 @@ def report_node(child: Child, kind: str, before: tuple[float, int, int], now: fl
     Args:
         before: when it was looked at last, and what it had received and sent by then.
     """
-    sent = received = depth = dead = redelivered = repeated = 0
+    sent = received = depth = dead = redelivered = repeated = conflicts = 0
     starved = blocked = 0.0
     if isinstance(child, ActorChild):
         box = child.mailbox
@@ -185,6 +187,7 @@ def report_node(child: Child, kind: str, before: tuple[float, int, int], now: fl
             sent += most  # a broadcast is one message, however many readers it has
         starved = box.waited
         redelivered, repeated = box.redelivered, box.repeated
+        conflicts = box.conflicts + (0 if box.join is None else box.join.conflicts)
         dead = sum(box.settled.values())
     span = now - before[0]
     per_s = 1 / span if span > 0 else 0.0
@@ -196,6 +199,7 @@ def report_node(child: Child, kind: str, before: tuple[float, int, int], now: fl
         failed=child.failed,
         redelivered=redelivered,
         repeated=repeated,
+        conflicts=conflicts,
         dead_lettered=dead,
         received=received,
         sent=sent,

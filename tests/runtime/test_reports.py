@@ -1,12 +1,16 @@
 """What a result and a look say, apart from how it came about."""
 
+from functools import partial
 from typing import Any
 
 import msgspec
 import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
 
 import trouper
-from harness.bodies import collects, counts, sleeps
+from harness.bodies import collects, counts, relays, sleeps
+from trouper.runtime._cli_report import closing_report
 from trouper.runtime._settings import Harness, Settings, generate_run_name, resolve_config
 
 
@@ -50,6 +54,39 @@ async def test_reports_can_be_written_as_json() -> None:
     written = msgspec.json.decode(msgspec.json.encode([result.nodes, result.edges]))
     assert written[0]["numbers"]["sent"] == 3
     assert written[1][0]["acknowledged"] == 3
+
+
+@pytest.mark.parametrize("fan_in", ["zip", "latest", "merge"])
+async def test_conflicts_of_custom_context_are_told_of_the_node_that_joined(fan_in: Any) -> None:
+    """X2: the first upstream's value wins; nobody has to guess that there was another."""
+    wf = trouper.Workflow("tenants")
+    for name in "ab":
+        wf.actor(name=name)(relays())
+    seen: list[Any] = []
+
+    @wf.actor(depends_on=["a", "b"], fan_in=fan_in)
+    async def join(ctx: trouper.ActorContext) -> None:
+        await both_sent.wait()
+        while True:
+            await ctx.receive_many(2)  # with "merge" the batch is what is made of several
+            seen.append(ctx.custom_context)
+
+    both_sent = trio.Event()
+    harness = Harness(meter=partial(trouper.OperationMeter, 1000))
+    async with wf.open(harness=harness) as run:
+        for name in "ab":
+            await run.send(1, name, custom_context={"tenant": name, "same": "x", name: "only"})
+            await wait_all_tasks_blocked()
+        both_sent.set()
+        result = await run.drain()
+    assert {name: node.conflicts for name, node in result.nodes.items()} == {
+        "a": 0,
+        "b": 0,
+        "join": 1,
+    }
+    assert seen == [{"tenant": "a", "same": "x", "a": "only", "b": "only"}]
+    told = [line for line in closing_report(result) if "custom_context" in line]
+    assert told == ["  join, 1 conflicting key of custom_context: the first one's value was kept"]
 
 
 def test_public_classes_belong_to_trouper() -> None:
