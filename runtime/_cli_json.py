@@ -39,6 +39,7 @@ def json_report(result: WorkflowResult, exit_code: int) -> str:
         "is_ledger_closed": all(edge.is_closed for edge in result.edges),
         "dead_letters": {
             "kept": len(result.dead_letters),
+            "fallen_out": result.dead_letters_fallen_out,
             "last": [_letter(each) for each in result.dead_letters[-_LETTERS:]],
         },
         "outputs": {name: _jsonable(value) for name, value in result.outputs.items()},

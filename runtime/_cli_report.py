@@ -28,7 +28,7 @@ def closing_report(result: WorkflowResult) -> Iterator[str]:
         yield from _edges(result.edges)
     if result.dead_letters:
         yield ""
-        yield from _letters(result.dead_letters)
+        yield from _letters(result.dead_letters, result.dead_letters_fallen_out)
     if result.error is not None:
         yield ""
         yield f"what failed {plain(result.failed_node)}"
@@ -109,9 +109,11 @@ def _edge(edge: EdgeReport) -> tuple[str, ...]:
     )
 
 
-def _letters(letters: tuple[DeadLetter, ...]) -> Iterator[str]:
+def _letters(letters: tuple[DeadLetter, ...], fallen_out: int) -> Iterator[str]:
     older = len(letters) - _LETTERS
-    yield f"{count(len(letters), 'dead letter')}{', the last five' if older > 0 else ''}"
+    kept = f", the newest {len(letters):,} kept" if fallen_out else ""
+    part = ", the last five" if older > 0 else ""
+    yield f"{count(len(letters) + fallen_out, 'dead letter')}{kept}{part}"
     for letter in letters[-_LETTERS:]:
         envelope = letter.envelope
         yield (

@@ -325,6 +325,7 @@ class Execution:
             failed_node=self.failed_node,
             reason=self.reason,
             dead_letters=tuple(self.dead_letters),
+            dead_letters_fallen_out=self.dead_letters.fallen_out,
             nodes=self.node_reports(self.ended_at, of_all=True),
             edges=self.edge_reports(),
             seconds=self.ended_at - self.started_at,

@@ -100,6 +100,9 @@ class WorkflowResult(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     """Why it ended, in words; empty when it completed."""
     dead_letters: tuple[DeadLetter, ...]
+    """The newest 10,000."""
+    dead_letters_fallen_out: int = 0
+    """How many more there were, older ones."""
     nodes: Mapping[str, NodeReport]
     edges: tuple[EdgeReport, ...]
     seconds: float

@@ -1,5 +1,6 @@
 """What a result and a look say, apart from how it came about."""
 
+import json
 from functools import partial
 from typing import Any
 
@@ -10,6 +11,7 @@ from trio.testing import wait_all_tasks_blocked
 
 import trouper
 from harness.bodies import collects, counts, relays, sleeps
+from trouper.runtime._cli_json import json_report
 from trouper.runtime._cli_report import closing_report
 from trouper.runtime._settings import Harness, Settings, generate_run_name, resolve_config
 
@@ -87,6 +89,40 @@ async def test_conflicts_of_custom_context_are_told_of_the_node_that_joined(fan_
     assert seen == [{"tenant": "a", "same": "x", "a": "only", "b": "only"}]
     told = [line for line in closing_report(result) if "custom_context" in line]
     assert told == ["  join, 1 conflicting key of custom_context: the first one's value was kept"]
+
+
+@pytest.mark.parametrize("more", [0, 1, 50])
+async def test_dead_letters_that_fell_out_are_counted(more: int) -> None:
+    """Every store names its bound and what falls out."""
+    wf = trouper.Workflow("many-dead")
+    n = 10_000 + more
+    all_sent = trio.Event()
+
+    @wf.actor
+    async def source(ctx: trouper.ActorContext) -> None:
+        await ctx.send_many(range(n + 1))
+        all_sent.set()
+
+    edge = trouper.Edge(overflow="latest", keep_dropped=True)
+
+    @wf.actor(depends_on={"source": edge})
+    async def sink(ctx: trouper.ActorContext) -> None:
+        await all_sent.wait()
+        async for _ in ctx:
+            pass
+
+    result = await wf.execute()
+    assert len(result.dead_letters) == 10_000
+    assert result.dead_letters_fallen_out == more
+    assert result.dead_letters[0].envelope.payload == more
+    told = {
+        0: "10,000 dead letters, the last five",
+        1: "10,001 dead letters, the newest 10,000 kept, the last five",
+        50: "10,050 dead letters, the newest 10,000 kept, the last five",
+    }
+    assert told[more] in closing_report(result)
+    letters = json.loads(json_report(result, 0))["dead_letters"]
+    assert (letters["kept"], letters["fallen_out"]) == (10_000, more)
 
 
 def test_public_classes_belong_to_trouper() -> None:
