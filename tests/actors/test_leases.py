@@ -242,7 +242,7 @@ async def test_a_group_from_the_body_rejects() -> None:
     assert seen == [(1, 1), (1, 2)]
 
 
-async def test_a_cancelled_receive_takes_nothing() -> None:
+async def test_a_cancelled_receive_takes_nothing(autojump_clock: MockClock) -> None:
     seen: list[int] = []
 
     async def body(ctx: trouper.ActorContext) -> None:
@@ -265,12 +265,16 @@ async def test_another_task_may_not_receive_meanwhile() -> None:
     """DESIGN, Leases: the lease belongs to the task that received."""
     refused: list[str] = []
 
-    async def other(ctx: trouper.ActorContext) -> None:
+    tried = trio.Event()
+
+    async def other(ctx: trouper.ActorContext, scope: trio.CancelScope | None = None) -> None:
         for take in (ctx.receive, ctx.receive_many, ctx.__aiter__().__anext__):
             try:
                 await take()
             except trio.BusyResourceError as error:
                 refused.append(str(error))
+        if scope is not None:
+            scope.cancel()
 
     async def body(ctx: trouper.ActorContext) -> None:
         await ctx.receive()
@@ -278,15 +282,16 @@ async def test_another_task_may_not_receive_meanwhile() -> None:
             nursery.start_soon(other, ctx)
         await ctx.receive()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(other, ctx)
-            with trio.move_on_after(0.05):
+            with trio.CancelScope() as scope:
+                nursery.start_soon(other, ctx, scope)
                 await ctx.receive()
+        tried.set()
 
     stage = Stage(body)
     stage.feed(1, 2)
     async with trio.open_nursery() as nursery:
         stage.begin(nursery)
-        await wait_all_tasks_blocked(0.1)
+        await tried.wait()
         stage.end()
     assert len(refused) == 6
     assert all("another task of 'actor'" in text for text in refused)
