@@ -25,10 +25,6 @@ class _Go:
 GO: Any = _Go()
 
 
-def _no_clock() -> float:
-    return 0.0
-
-
 def _time_source() -> Callable[[], float]:
     """Return what tells seconds on this run's clock; only differences of it mean anything.
 
@@ -53,7 +49,7 @@ class ParkingBay:
         self._crowd: trio.lowlevel.ParkingLot | None = None
         self._waited = 0.0
         self._since = 0.0
-        self._now: Callable[[], float] = _no_clock
+        self._now: Callable[[], float] = perf_counter
 
     @property
     def waited(self) -> float:

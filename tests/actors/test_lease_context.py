@@ -214,6 +214,25 @@ async def test_a_message_that_is_late_is_never_handled(
     assert stage.box.settled == {("up", "expired"): 2}
 
 
+async def test_a_late_message_in_a_turn_among_lanes_is_given_up(
+    autojump_clock: MockClock,
+) -> None:
+    """X2: also between messages of other lanes, which are handed out as if it had not been."""
+    seen: list[Any] = []
+
+    async def body(ctx: trouper.ActorContext) -> None:
+        seen.extend([dict(message) async for message in ctx])
+
+    stage = Stage(body, keyed=True, sources=("a", "b"))
+    stage.feed("a1", "a2")
+    stage.feed("late", lane=1, context=mark("late", trio.current_time()))
+    await stage.live()
+    assert seen == [{"a": "a1"}, {"a": "a2"}]
+    assert [(letter.envelope.payload, letter.reason) for letter in stage.dead] == [
+        ("late", "expired")
+    ]
+
+
 async def test_a_batch_of_late_messages_only_waits_for_the_next(autojump_clock: MockClock) -> None:
     seen: list[list[str]] = []
 
