@@ -6,7 +6,7 @@ their generic parameters" (task-context.md).
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from typing import Any, assert_type
+from typing import Any, TypedDict, assert_type
 
 import trouper
 
@@ -69,6 +69,20 @@ async def output_is_left_out(ctx: trouper.ActorContext[None, None, Mapping[str, 
     """`OutputT` has the default Any."""
     assert_type(await ctx.receive(), Mapping[str, int])
     await ctx.send(object())
+
+
+class Inputs(TypedDict):
+    """Of an actor with batch upstreams and streams (docs/graphs.md)."""
+
+    limit: float
+    samples: list[float]
+
+
+async def both_kinds(ctx: trouper.ActorContext[None, None, Inputs, float]) -> None:
+    assert_type(ctx.inputs["limit"], float)
+    async for message in ctx:
+        assert_type(message["samples"], list[float])
+    _ = ctx.inputs["limits"]  # type: ignore[typeddict-item]  # pyright: ignore[reportGeneralTypeIssues]
 
 
 # -- base classes ---------------------------------------------------------------------------------
