@@ -99,6 +99,8 @@ class ActorContext(TaskContext[StateT, DepsT, InputT], Generic[StateT, DepsT, In
         while True:
             park = box.enter_wait()
             if park is None:
+                if box.has_usual_end():
+                    return
                 try:
                     payload = await box.take_slow()
                 except EndOfInput:

@@ -56,6 +56,11 @@ class Mailbox(Leases):
         """
         only = self.only
         task = self.usual
+        if task is None and self.owner is None:
+            # The first wait of an incarnation, and most actors begin with one.
+            self._settle_last()
+            self._note_usual()
+            task = self.usual
         if task is None or only is None or only.buffer or only.ended or not self.coro.cr_running:
             return None
         self.leased = self.root = None
@@ -67,6 +72,20 @@ class Mailbox(Leases):
         if self._pressed:
             self._release()
         return self.enter(task)
+
+    def has_usual_end(self) -> bool:
+        """Acknowledge what is in hand if the only lane is at its end; False: ask `take_slow`.
+
+        For loops, to which the end of the input is no exception.
+        """
+        only = self.only
+        if self.usual is None or only is None or only.buffer or not only.ended:
+            return False
+        if not self.coro.cr_running:
+            return False
+        self.leased = self.root = None
+        self.bind(self.base)
+        return True
 
     def _note_usual(self) -> None:
         """Remember for `enter_wait` whether what comes next is the usual thing for this task."""
