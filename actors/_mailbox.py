@@ -123,7 +123,11 @@ class Mailbox(Leases):
         self._granted = granted
         self.credit = granted - 1
         if self._pressed:
-            self._release(about_to_pop=True)
+            if only.capacity > 0:  # as `_release`: the message taken below makes room
+                self._pressed.clear()
+                only.blocked.wake()
+            else:
+                self._release(about_to_pop=True)
         self.leased = envelope = buffer.popleft()
         return envelope.payload if envelope.context is self.bound else self.hand_out(envelope)
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import trio
+from trio.lowlevel import current_task, wait_task_rescheduled
 
 from ._block import Block
 from ._context import message_context
@@ -139,13 +140,20 @@ class Outlet:
         lineage = self.lineage
         lane = self.one
         if lane is not None:
-            chunk = self.meter.grant((lane.sent - self._granted_at) or 1)
-            waited_for = lane.armed and lane.capacity >= 1
-            if not chunk or not (waited_for or lane.has_room()):
-                await self._make_room(chunk)
+            if lane.behind_first >= 0 and lane.is_full() and lane.blocked.parked is None:
+                # The usual wait, of one task for one short lane, without three coroutines more.
+                lane.note_depth()
+                lane.reader.press(lane)
+                await wait_task_rescheduled(lane.blocked.enter(current_task()))
+                chunk = self.meter.restart()
             else:
+                chunk = self.meter.grant((lane.sent - self._granted_at) or 1)
+            waited_for = lane.armed and lane.capacity >= 1
+            if chunk and (waited_for or lane.has_room()):
                 lane.chunk = chunk
                 self._granted_at = lane.sent
+            else:
+                await self._make_room(chunk)
             if self.one is lane:
                 lane.place(payload, message_context.get(), lineage.next_origin(), False)
                 self.last = payload
