@@ -36,6 +36,7 @@ from ._report import (
 )
 from ._settings import Settings
 from ._unread import UnreadInput, warn_if_it_never_read
+from ._user_line import raised_at
 from ._watchdog import watch_loop
 from ._wiring import Cell, Wiring
 
@@ -107,7 +108,8 @@ class Execution:
                     self._begin(nursery)
         except BaseException as error:
             self.broken_off = True
-            self.reason = self.reason or f"broken off by {only_leaf(error)!r}"
+            leaf = only_leaf(error)
+            self.reason = self.reason or f"broken off by {leaf!r}{raised_at(leaf)}"
             raise
         finally:
             self._settle()

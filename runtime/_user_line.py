@@ -1,11 +1,14 @@
-"""Where a thread is right now, said by the line of the user's own code."""
+"""Where a thread is right now, or was when it failed, said by the line of the user's own code."""
 
 import functools
 import os
 import sys
 import sysconfig
 from collections.abc import Iterator
+from traceback import walk_tb
 from types import FrameType
+
+import trio
 
 from ..actors._child import Child
 
@@ -27,11 +30,27 @@ def user_line(frame: FrameType) -> str:
 
 def node_name(frame: FrameType) -> str | None:
     """Return the node whose incarnation runs in these frames; None for a task of nobody's."""
-    for each in _outwards(frame):
-        if each.f_code.co_name == "incarnate":
-            child: object = each.f_locals.get("self")
-            if isinstance(child, Child):
-                return child.name
+    return next(filter(None, map(_node_of, _outwards(frame))), None)
+
+
+def raised_at(error: BaseException) -> str:
+    """Return ` in NODE, at file:line in function`, the user's innermost place; "" outside of nodes.
+
+    A cancel has no such place: it comes from elsewhere.
+    """
+    node, place = None, ""
+    for frame, line in walk_tb(error.__traceback__):
+        node = node or _node_of(frame)
+        if node and not _is_machinery(frame) and not (place and _is_library(frame)):
+            place = f", at {_place(frame, line)}"
+    return f" in {node!r}{place}" if node and not isinstance(error, trio.Cancelled) else ""
+
+
+def _node_of(frame: FrameType) -> str | None:
+    if frame.f_code.co_name == "incarnate":
+        child: object = frame.f_locals.get("self")
+        if isinstance(child, Child):
+            return child.name
     return None
 
 
@@ -64,6 +83,6 @@ def _library_folders() -> tuple[str, ...]:
     return tuple(folder + os.sep for folder in folders)
 
 
-def _place(frame: FrameType) -> str:
+def _place(frame: FrameType, line: int | None = None) -> str:
     code = frame.f_code
-    return f"{code.co_filename}:{frame.f_lineno} in {code.co_qualname}"
+    return f"{code.co_filename}:{line or frame.f_lineno} in {code.co_qualname}"

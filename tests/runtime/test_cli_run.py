@@ -243,7 +243,8 @@ def test_exit_in_a_body_ends_the_run_with_a_report(trouper_command: Call, tmp_pa
     """Case P8: it passes through supervision, and what was done is told."""
     code, out, _ = trouper_command("run", write(tmp_path), "--override", "exit=2")
     assert code == 1
-    assert "broken off by SystemExit(3)" in out
+    assert "broken off by SystemExit(3) in 'work', at " in out
+    assert "stream_under_test.py:" in out
     assert "work  " in out
 
 

@@ -111,8 +111,47 @@ async def test_what_is_no_exception_passes_through_every_supervisor(
     assert rest is None
     result = await run.wait()
     assert result.status == "cancelled"
-    assert "broken off by Exit()" in result.reason
+    line = fatal.__code__.co_firstlineno + 3
+    assert result.reason == (
+        f"broken off by Exit() in 'fatal', at {__file__}:{line} in {fatal.__qualname__}"
+    )
     assert result.nodes["fatal"].incarnation == 1
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+async def test_what_breaks_a_run_off_is_placed_in_a_task_too(kind: type[BaseException]) -> None:
+    """P8: below the body it is the innermost place of the user's, wherever that raised."""
+    wf = trouper.Workflow("broken-off")
+
+    def below() -> None:
+        raise kind(3)
+
+    async def body() -> None:
+        below()
+
+    wf.task(name="ok")(sleeps(0))
+    wf.task(name="leaves", depends_on="ok")(body)
+    run = wf.open()
+    with pytest.raises(BaseExceptionGroup):
+        async with run:
+            await trio.sleep_forever()
+    line = below.__code__.co_firstlineno + 1
+    result = await run.wait()
+    assert result.reason == (
+        f"broken off by {kind.__name__}(3) in 'leaves', at {__file__}:{line} in "
+        f"{below.__qualname__}"
+    )
+
+
+async def test_a_cancel_from_outside_has_no_place(autojump_clock: MockClock) -> None:
+    wf = trouper.Workflow()
+    wf.task(name="slow")(sleeps(10))
+    execution = wf.prepare()
+    with trio.move_on_after(1):
+        await execution.run()
+    reason = execution.result().reason
+    assert "Cancelled(" in reason
+    assert " in 'slow'" not in reason
 
 
 async def test_a_run_is_entered_once_and_before_it_is_used() -> None:
