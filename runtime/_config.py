@@ -92,8 +92,8 @@ def parse_override(text: str) -> Override:
     """Return path and value of `"a.b=3"`.
 
     The value is read as in a YAML file (`1e-3`, `true`, `null`, `2024-01-01`, `[1, 2]`), but
-    text that merely looks like YAML (`#ff0000`, `C: x`) stays text. Quotes keep any text as it
-    is; nothing after `=` is the empty text.
+    text that merely looks like YAML (`#ff0000`, `C: x`, `[a-z]+`) stays text. Quotes keep any text
+    as it is; nothing after `=` is the empty text.
 
     Raises:
         ValueError: there is no `=`, a key is empty, or quotes or brackets don't close.
@@ -109,7 +109,7 @@ def parse_override(text: str) -> Override:
 
 def _value(value: str, text: str) -> Any:
     bracketed = value[:1] + value[-1:] in ("[]", "{}")
-    if value[:1] in ("'", '"') or bracketed:
+    if value[:1] in ("'", '"') or bracketed or _is_unclosed(value):
         try:
             return load_yaml(value)
         except (YAMLError, ValueError) as problem:  # {-_} is an int to YAML, and then none
@@ -118,6 +118,15 @@ def _value(value: str, text: str) -> Any:
                 f"close it, or put quotes around all of it to keep it as text"
             ) from problem
     return _word(value) if _WORD.fullmatch(value) else value
+
+
+def _is_unclosed(value: str) -> bool:
+    """Return whether a list or mapping was begun and not ended: as text it would fail much later.
+
+    `[a-z]+` and `[INFO] ready` have all of their brackets.
+    """
+    begin, end = value[:1], {"[": "]", "{": "}"}.get(value[:1])
+    return end is not None and value.count(begin) > value.count(end)
 
 
 def _word(value: str) -> Any:

@@ -80,6 +80,9 @@ def test_a_profile_that_can_not_be_used_is_refused(
         ("a=*", ("a",), "*"),
         ("a=/var/log/x.log", ("a",), "/var/log/x.log"),
         ("a=[a-z]+", ("a",), "[a-z]+"),
+        ("a=[INFO] {x", ("a",), "[INFO] {x"),
+        ("a={a} to b", ("a",), "{a} to b"),
+        ("a='[1'", ("a",), "[1"),
     ],
 )
 def test_an_override_is_read_as_in_a_file(text: str, path: tuple[str, ...], value: Any) -> None:
@@ -115,6 +118,10 @@ def test_every_override_is_read_or_refused_clearly(text: str) -> None:
         ("a='3", "does not end as it begins; close it, or put quotes around all of it"),
         ("a=[1,,]]", "does not end as it begins"),
         ("a={-_}", "does not end as it begins"),
+        ("a=[1", "the override 'a=.1' does not end as it begins; close it, or put quotes around"),
+        ("a=[", "does not end as it begins"),
+        ("a=[1, [2], 3", "does not end as it begins"),
+        ("a={b: 1", "does not end as it begins"),
     ],
 )
 def test_a_wrong_override_is_refused_with_the_fix(text: str, problem: str) -> None:
