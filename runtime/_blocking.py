@@ -16,6 +16,7 @@ from ._interrupts import catch_interrupts, obey_interrupts
 from ._leaf import only_leaf
 from ._report import WorkflowResult
 from ._run import DRAIN_BUDGET, Run
+from ._settings import Harness
 from ._workflow import Workflow
 
 
@@ -30,6 +31,7 @@ def run(
     duration: float | None = None,
     drain_budget: float = DRAIN_BUDGET,
     on_start: Callable[[Run], Any] | None = None,
+    harness: Harness | None = None,
 ) -> WorkflowResult:
     """Run a workflow to its end and return how it ended; never raises for a failed node.
 
@@ -38,7 +40,7 @@ def run(
         drain_budget: seconds that a drain may take (after `duration`, or Ctrl-C).
         on_start: called once with the live handle when the run has started; if it gives back a
             coroutine, that runs beside the graph and is cancelled at its end.
-        run_context, profile_config, config, deps, state: as in `Workflow.execute`.
+        run_context, profile_config, config, deps, state, harness: as in `Workflow.execute`.
 
     Raises:
         GraphError: the graph can't run.
@@ -53,6 +55,7 @@ def run(
         config=config,
         deps=deps,
         state=state,
+        harness=harness,
     )
 
     return run_to_end(execution, duration=duration, drain_budget=drain_budget, on_start=on_start)

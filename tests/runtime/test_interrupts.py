@@ -133,6 +133,24 @@ def test_run_blocks_until_the_graph_ends() -> None:
     assert not result.interrupted
 
 
+def test_a_harness_is_taken_as_by_the_other_ways_to_run() -> None:
+    class Probe:
+        def __init__(self) -> None:
+            self.passed: list[tuple[str, str]] = []
+
+        def at(self, point: str, node: str) -> None:
+            self.passed.append((point, node))
+
+    probe = Probe()
+    assert trouper.run(finite(), harness=trouper.Harness(probe=probe, watchdog=None)).ok
+    assert sorted(probe.passed) == [
+        ("finish", "sink"),
+        ("finish", "source"),
+        ("start", "sink"),
+        ("start", "source"),
+    ]
+
+
 def test_what_is_given_runs_beside_the_graph() -> None:
     seen: list[str] = []
 
