@@ -4,6 +4,7 @@ The words and rules are OTP's: restart type, restart intensity, period.
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Final, Literal, get_args
 
@@ -126,7 +127,7 @@ def decide_failure(
     """
     if policy.restart == "temporary":
         return GiveUp("restart='temporary' is never restarted")
-    recent = sum(t >= now - policy.period for t in failures)
+    recent = len(failures) - bisect_left(failures, now - policy.period)
     if recent <= policy.max_restarts:
         return Restart(policy.backoff.delay(streak, chance))
     return GiveUp(
