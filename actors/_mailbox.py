@@ -240,10 +240,17 @@ class Mailbox(Leases):
         message_context.set(context)
         self.current = context
         deadline = context.deadline
-        was_timed, self.timed = self.timed, deadline is not None
+        tracked = context.tracking != ()
+        was_timed, self.timed = self.timed, deadline is not None or tracked
+        if tracked is not self.tracked:
+            self.note_tracked(tracked)
+        if tracked:
+            # The fast path knows nothing of it: the next message must settle this one.
+            self._granted -= self.credit
+            self.credit = 0
         if self.timed:
             self.usual = None
-        # With a deadline, or keyed, every message is looked at: None is nobody's context.
+        # With a deadline, tracked, or keyed, every message is looked at: None is nobody's context.
         self.bound = None if self.timed or self.keyed else context
         if self.scope is not None and (was_timed or self.timed):
             self.scope.deadline = math.inf if deadline is None else deadline
@@ -285,7 +292,11 @@ class Mailbox(Leases):
 
     async def _next_returned(self) -> Envelope[Any]:
         """Take a message that comes again: before new ones, and each is a cancel point."""
-        await self._let_others_run()
+        if self.meter.grant(1):
+            await trio.lowlevel.checkpoint_if_cancelled()
+        else:
+            await self._let_others_run()
+            self.meter.restart()
         item = self.returned.popleft()
         self._failures = item.failures
         self.redelivered += 1
