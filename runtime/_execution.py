@@ -311,7 +311,7 @@ class Execution:
     def outcome(self) -> Literal["completed", "failed", "cancelled"]:
         if self.error is not None:
             return "failed"
-        cut = self.scope.cancelled_caught or self.broken_off or self.cut_short
+        cut = self.scope.cancel_called or self.broken_off or self.cut_short
         return "cancelled" if cut else "completed"
 
     def result(self) -> WorkflowResult:

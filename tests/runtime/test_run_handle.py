@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 import trio
+from hypothesis import given, settings
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trouper
 from harness.bodies import collects, counts, fails, relays, sleeps
+from harness.faults import deterministic
 from harness.ids import assert_edges_closed
+from harness.schedules import run_on_mock_clock, schedules
 
 
 def endless(cleaned: list[str] | None = None) -> trouper.Workflow:
@@ -311,3 +314,23 @@ async def test_the_result_of_a_handle_is_that_of_execute() -> None:
         for edges in (opened.edges, executed.edges)
     ]
     assert ledgers[0] == ledgers[1] != []
+
+
+@settings(max_examples=20)
+@given(schedule=schedules())
+def test_a_cancelled_run_is_never_told_as_completed(schedule: Any) -> None:
+    """Also if what it was about to cancel ended by itself, at the drain that follows."""
+
+    async def example() -> None:
+        wf = trouper.Workflow("busy")
+
+        @wf.actor
+        async def busy(ctx: trouper.ActorContext) -> AsyncIterator[int]:
+            while True:
+                yield 1
+
+        async with wf.open(harness=deterministic(operations=1_000_000)) as run:
+            run.cancel()
+        assert (await run.wait()).status == "cancelled"
+
+    run_on_mock_clock(example)
