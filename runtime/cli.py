@@ -205,7 +205,3 @@ def _of(tokens: Sequence[str]) -> str:
 def _complain(text: str, code: int) -> int:
     sys.stderr.write(f"trouper: {text}\n")
     return code
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -14,7 +14,7 @@ import pytest
 
 from trouper.runtime.cli import main
 
-COMMAND = (sys.executable, "-m", "trouper.runtime.cli")
+COMMAND = (sys.executable, "-m", "trouper")
 """As a user starts it."""
 
 PATIENCE = 200.0
