@@ -174,6 +174,7 @@ BARS: tuple[Bar, ...] = (
         contest="restarts",
         ours="trouper",
         theirs="bare trio task",
+        at_most=2.5,
     ),
 )
 
