@@ -354,7 +354,7 @@ async def test_peak_is_the_deepest_that_a_lane_was_and_never_goes_back() -> None
 
 
 async def test_peaks_of_several_lanes_are_apart() -> None:
-    inbox = Inbox("r")
+    inbox = Inbox("r", OperationMeter(1000))  # by the clock, chunks would be as long as it is slow
     lanes = []
     for depth, name in ((3, "a"), (9, "b"), (0, "c")):
         outlet = open_outlet(name)
