@@ -113,7 +113,7 @@ class Leases(Inbox, Lineage):
         """Whether every message takes the slow path."""
         self.base = base
         """The context outside of any message."""
-        self.outlets: list[Outlet] = []
+        self.outlets: tuple[Outlet, ...] = ()
         self.returned: deque[Returned] = _NONE_RETURNED
         self.redelivered: int = 0
         self.repeated: int = 0

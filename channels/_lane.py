@@ -42,6 +42,10 @@ NOTHING_YET: Any = ()
 """Stands for a buffer until the first message: an empty deque costs 0.7 KiB."""
 
 
+NOBODY = ParkingBay()
+"""Where no sender has ever waited."""
+
+
 class Lane:
     """One edge: a single outlet sends, a single inbox reads. FIFO."""
 
@@ -102,7 +106,8 @@ class Lane:
         self.reader_gone = False
         self.weak = False
         """Whether its reader's input may end without it (an inlet of a node with upstreams)."""
-        self.blocked = ParkingBay()
+        self.blocked = NOBODY
+        """Where senders wait for room; one of its own from the first wait on."""
 
     # -- the sender's side -------------------------------------------------------------------
 
@@ -138,6 +143,8 @@ class Lane:
         """Wait until the reader has made room, or the stream is over. Look again afterwards."""
         self.note_depth()
         self.reader.press(self)
+        if self.blocked is NOBODY:
+            self.blocked = ParkingBay()
         await self.blocked.park()
 
     def check_room(self) -> None:
@@ -237,7 +244,7 @@ class Lane:
         self.reader_gone = True
         self.armed = False
         self.limit = 0
-        self.buffer = deque()
+        self.buffer = NOTHING_YET
         for envelope in left:
             self.drop(envelope, "reader_ended")
         self.blocked.wake()

@@ -9,6 +9,7 @@ plus one chunk of handlers for each busy task.
 from time import perf_counter
 from typing import Protocol
 
+import msgspec
 import trio
 
 MAX_CHUNK = 64
@@ -49,30 +50,35 @@ class Meter(Protocol):
         ...
 
 
+class _Start(msgspec.Struct, gc=False):
+    """When a slice began, for all of a task's meters: a wait at either end begins a new one."""
+
+    at: float
+
+
 class SliceMeter:
     """Measures slices in seconds of the real clock, also when trio's clock is a mock."""
 
-    __slots__ = ("_chunk", "_read_at", "_slice", "_started_at")
+    __slots__ = ("_chunk", "_read_at", "_slice", "_start")
 
-    def __init__(self, slice_s: float = DEFAULT_SLICE, *, _started_at: list[float] | None = None):
+    def __init__(self, slice_s: float = DEFAULT_SLICE, *, _start: _Start | None = None):
         if not slice_s > 0:
             raise ValueError(f"slice must be > 0 s, got {slice_s}; math.inf never yields")
         self._slice = slice_s
         self._chunk = 1
-        # One cell, shared by siblings: a wait at either end begins a new slice for both.
-        self._started_at = [perf_counter()] if _started_at is None else _started_at
-        self._read_at = self._started_at[0]
+        self._start = _Start(perf_counter()) if _start is None else _start
+        self._read_at = self._start.at
 
     def sibling(self) -> "SliceMeter":
-        return SliceMeter(self._slice, _started_at=self._started_at)
+        return SliceMeter(self._slice, _start=self._start)
 
     def restart(self) -> int:
-        self._started_at[0] = self._read_at = perf_counter()
+        self._start.at = self._read_at = perf_counter()
         return self._chunk
 
     def grant(self, used: int) -> int:
         now = perf_counter()
-        started_at = self._started_at[0]
+        started_at = self._start.at
         read_at = self._read_at
         took = now - (read_at if read_at > started_at else started_at)  # noqa: FURB136 - a call
         self._read_at = now

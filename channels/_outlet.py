@@ -10,10 +10,11 @@ from trio.lowlevel import current_task, wait_task_rescheduled
 from ._block import Block
 from ._context import message_context
 from ._envelope import Envelope, Origin, bounded
-from ._lane import NOTHING_YET, Lane
+from ._lane import NOBODY, NOTHING_YET, Lane
 from ._lineage import Lineage
 from ._meter import Meter, SliceMeter, let_others_run
 from ._overflow import BufferOverflow
+from ._parking import ParkingBay
 
 NOTHING: Any = object()
 """Stands for 'no message' where None is one."""
@@ -50,23 +51,36 @@ class Outlet:
     """
 
     __slots__ = (
+        "_beside",
         "_ending",
         "_granted_at",
+        "_meter",
         "held",
         "lanes",
         "last",
         "lineage",
-        "meter",
         "one",
         "room",
         "skip",
     )
 
     def __init__(
-        self, lineage: Lineage, meter: Meter | None = None, *, hold: int = 0, skip: bool = False
+        self,
+        lineage: Lineage,
+        meter: Meter | None = None,
+        *,
+        beside: Meter | None = None,
+        hold: int = 0,
+        skip: bool = False,
     ) -> None:
+        """Make an output without a lane.
+
+        Args:
+            beside: the meter of the sender's inbox, which shares its slices; instead of `meter`.
+        """
         self.lineage = lineage
-        self.meter: Meter = SliceMeter() if meter is None else meter
+        self._meter = meter
+        self._beside = beside
         self.lanes: tuple[Lane, ...] = ()
         self.one: Lane | None = None
         self.last: Any = NOTHING
@@ -77,6 +91,15 @@ class Outlet:
         self.skip = skip
         self._ending = ""
         self._granted_at = 0
+
+    @property
+    def meter(self) -> Meter:
+        """The sender's. Made when it is first needed: an actor that waits for input has none."""
+        meter = self._meter
+        if meter is None:
+            meter = SliceMeter() if self._beside is None else self._beside.sibling()
+            self._meter = meter
+        return meter
 
     def add_lane(self, *lanes: Lane) -> None:
         self.lanes = (*self.lanes, *lanes)
@@ -144,10 +167,12 @@ class Outlet:
                 # The usual wait, of one task for one short lane, without three coroutines more.
                 lane.note_depth()
                 lane.reader.press(lane)
+                if lane.blocked is NOBODY:
+                    lane.blocked = ParkingBay()
                 await wait_task_rescheduled(lane.blocked.enter(current_task()))
-                chunk = self.meter.restart()
+                chunk = (self._meter or self.meter).restart()
             else:
-                chunk = self.meter.grant((lane.sent - self._granted_at) or 1)
+                chunk = (self._meter or self.meter).grant((lane.sent - self._granted_at) or 1)
             waited_for = lane.armed and lane.capacity >= 1
             if chunk and (waited_for or lane.has_room()):
                 lane.chunk = chunk

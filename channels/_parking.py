@@ -37,26 +37,27 @@ def _time_source() -> Callable[[], float]:
 class ParkingBay:
     """Tasks that wait for one condition. All are woken together, and each looks again itself.
 
-    Usually one task waits; its slot is kept apart because that needs no object per wait.
+    Usually one task waits; its slot is kept apart because that needs no object per wait. Called, a
+    bay is the abort function of that task: a bound method would be one more object per actor.
     """
 
-    __slots__ = ("_crowd", "_now", "_since", "_waited", "abort", "parked")
+    __slots__ = ("_crowd", "_now", "_since", "_waited", "parked")
 
     def __init__(self) -> None:
         self.parked: Task | None = None
-        self.abort: Callable[[Any], Abort] | None = None
-        """What `wait_task_rescheduled` needs, once a task has waited here."""
         self._crowd: trio.lowlevel.ParkingLot | None = None
         self._waited = 0.0
         self._since = 0.0
-        self._now: Callable[[], float] = perf_counter
+        self._now: Any = None
+        """Tells seconds; found at the first wait, because a clock belongs to a run."""
 
     @property
     def waited(self) -> float:
         """Seconds on trio's clock that a task has waited here, the wait still going on included."""
         if self.parked is None:
             return self._waited
-        return self._waited + self._now() - self._since
+        since: float = self._now() - self._since
+        return self._waited + since
 
     @property
     def waiting(self) -> int:
@@ -80,14 +81,12 @@ class ParkingBay:
 
         For callers that save a coroutine per wait: `await wait_task_rescheduled(bay.enter(task))`.
         """
-        abort = self.abort
-        if abort is None:
-            # Bound at the first wait: an idle bay holds no methods, and a clock belongs to a run.
-            self._now = _time_source()
-            self.abort = abort = self._leave
+        now = self._now
+        if now is None:
+            self._now = now = _time_source()
         self.parked = task
-        self._since = self._now()
-        return abort
+        self._since = now()
+        return self
 
     def wake(self) -> None:
         """Let every waiting task look again."""
@@ -103,7 +102,8 @@ class ParkingBay:
         self.parked = None
         self._waited += self._now() - self._since
 
-    def _leave(self, _raise_cancel: object) -> Abort:
+    def __call__(self, _raise_cancel: object) -> Abort:
+        """Let the task in the slot go, which is being cancelled."""
         self._clear()
         if self._crowd is not None:
             # Whoever wakes looks at the slot first: it must not be empty while others wait.

@@ -125,7 +125,7 @@ class Wiring:
     def __init__(self, nodes: Mapping[str, Node], settings: Settings, dead: DeadLetters) -> None:
         self._nodes = nodes
         self._settings = settings
-        self._dead = dead
+        self._on_dead = dead.add
         self.cells: dict[str, Cell] = {}
         self._leaving: dict[Outlet, list[Lane]] = {}
 
@@ -153,7 +153,7 @@ class Wiring:
             open_join(options.fan_in) if len(streams) > 1 else None,
             keyed=node.keyed and bool(streams),
             max_attempts=options.max_attempts,
-            on_dead=self._dead.add,
+            on_dead=self._on_dead,
             transform=transform_of(node),
             base=settings.message_context,
         )
@@ -173,8 +173,8 @@ class Wiring:
     def _outlet(self, box: Mailbox, node: Node) -> Outlet:
         hold = node.options.hold_limit if node.options.on_redelivery == "hold" else 0
         skip = node.options.on_redelivery == "skip"
-        outlet = Outlet(box, box.meter.sibling(), hold=hold, skip=skip)
-        box.outlets.append(outlet)
+        outlet = Outlet(box, beside=box.meter, hold=hold, skip=skip)
+        box.outlets = (*box.outlets, outlet)
         box.holds = box.holds or hold > 0
         box.slow = box.slow or box.holds
         return outlet
@@ -210,4 +210,4 @@ class Wiring:
         )
 
     def _keep(self, lane: Lane, envelope: Envelope[Any], reason: str) -> None:
-        self._dead.add(DeadLetter(lane.target, envelope, reason))
+        self._on_dead(DeadLetter(lane.target, envelope, reason))

@@ -66,10 +66,10 @@ class Stage:
             transform=self.transform,
             base=BASE,
         )
-        self.outlet = Outlet(self.box, self.box.meter.sibling(), hold=self.hold)
+        self.outlet = Outlet(self.box, beside=self.box.meter, hold=self.hold)
         self.box.holds = self.hold > 0
         self.box.slow = self.box.slow or self.box.holds
-        self.box.outlets.append(self.outlet)
+        self.box.outlets = (self.outlet,)
         self.reader = Inbox("reader")
         out = Lane(
             "actor", "reader", self.reader, capacity=self.out_capacity, overflow=self.out_overflow
