@@ -1,5 +1,9 @@
 """What `trouper run` prints where nobody looks on: one line for each thing that happens."""
 
+import os
+import select
+import stat
+from contextlib import suppress
 from types import TracebackType
 from typing import TextIO
 
@@ -53,11 +57,32 @@ class PlainView:
             f"run {plain(run.name)} of {plain(status.workflow)}: started, "
             f"{count(len(status.nodes), 'node')}; Ctrl-C drains it"
         )
-        while not self._is_broken:
-            await trio.sleep(PACE)
-            status = run.status()
-            self.say(status_line(status, rates))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._notice_that_nobody_reads, nursery.cancel_scope)
+            while not self._is_broken:
+                await trio.sleep(PACE)
+                self.say(status_line(run.status(), rates))
+            nursery.cancel_scope.cancel()
         await run.drain()
+
+    async def _notice_that_nobody_reads(self, scope: trio.CancelScope) -> None:
+        await wait_until_unread(self._stream)
+        self._is_broken = True
+        scope.cancel()
+
+
+async def wait_until_unread(stream: TextIO) -> None:
+    """Return when the reader of a pipe has gone; wait for ever if `stream` is no pipe."""
+    with suppress(OSError, ValueError):  # it may have no descriptor, or none that can be waited for
+        descriptor = stream.fileno()
+        if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+            # There is nothing to read at this end: what wakes it is that the other one was closed.
+            await trio.lowlevel.wait_readable(descriptor)
+            poll = select.poll()
+            poll.register(descriptor, 0)
+            if poll.poll(0):
+                return
+    await trio.sleep_forever()
 
 
 def status_line(status: StatusReport, rates: Rates) -> str:

@@ -2,8 +2,6 @@
 
 import io
 import json
-import os
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ import trio
 from trio.testing import MockClock
 
 import trouper
-from harness.command import COMMAND, PATIENCE, run_process, trouper_command, write
+from harness.command import run_process, trouper_command, write
 from trouper.runtime import _cli_run
 from trouper.runtime._cli_plain import PlainView
 from trouper.runtime._cli_report import closing_report
@@ -362,47 +360,3 @@ async def test_a_small_graph_fits_on_its_status_line(autojump_clock: MockClock) 
         await trio.sleep(6)
         nursery.cancel_scope.cancel()
     assert " more;" not in stream.getvalue()
-
-
-class Broken(io.StringIO):
-    def write(self, text: str) -> int:
-        raise BrokenPipeError
-
-
-async def test_the_run_is_drained_when_nobody_reads(autojump_clock: MockClock) -> None:
-    wf = trouper.Workflow("unread")
-
-    @wf.actor
-    async def beat(ctx: trouper.ActorContext[None, None, None, int]) -> None:
-        async for n in ctx.every(0.1):
-            await ctx.send(n)
-
-    view = PlainView(Broken())
-    async with wf.open() as run:
-        await view.watch(run)
-        assert (await run.wait()).ok
-    view.say("into the void")
-
-
-def test_no_reader_at_all(tmp_path: Path) -> None:
-    read, unread = os.pipe()
-    os.close(read)
-    command = [*COMMAND, "check", str(write(tmp_path))]
-    try:
-        done = subprocess.run(command, stdout=unread, stderr=subprocess.PIPE, check=False)
-    finally:
-        os.close(unread)
-    assert (done.returncode, done.stderr) == (1, b"")
-
-
-def test_head_ends_a_run(tmp_path: Path) -> None:
-    """`trouper run ... | head -1`: it drains, and Python does not complain at its end."""
-    command = [*COMMAND, "run", str(write(tmp_path)), "--override", "endless=true", "--for", "1"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        process.stdout.readline()
-        process.stdout.close()
-        errors = process.stderr.read()
-        assert process.wait(timeout=PATIENCE) in (0, 1)
-    assert errors == b""
