@@ -357,4 +357,4 @@ class ActorChild(Child):
         if not self.mailbox.closed:
             for outlet in self.all_outlets():
                 outlet.end()
-            self.mailbox.close()
+            self.mailbox.close("dropped" if self.state is State.DONE else "abandoned")

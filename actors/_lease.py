@@ -21,6 +21,7 @@ from ..channels._inbox import Inbox
 from ..channels._lineage import Lineage
 from ..channels._meter import Meter
 from ..channels._outlet import NOTHING, EndOfOutput, Outlet
+from ..channels._tracking import Outcome, settle_piece
 from ._dead_letters import DeadLetter
 from ._failure import FailureSummary
 
@@ -45,6 +46,10 @@ _NO_SUSPECTS: frozenset[tuple[str, int]] = frozenset()
 
 _NONE_RETURNED: Any = ()
 """Stands for an empty deque, which costs 0.7 KiB."""
+
+
+_OUTCOMES: Mapping[str, Outcome] = {"expired": "expired", "stopped": "abandoned"}
+"""What the reasons mean to whoever follows a message; all others: `dead_lettered`."""
 
 
 class NeverRunning:
@@ -84,6 +89,7 @@ class Leases(Inbox, Lineage):
         "settled",
         "slow",
         "timed",
+        "tracked",
         "transform",
         "usual",
     )
@@ -122,6 +128,7 @@ class Leases(Inbox, Lineage):
         self.settled: dict[tuple[str, str], int] = {}
         """(source, reason) -> messages given up after they were taken from their lane."""
         self.emitted = self.resend = 0
+        self.tracked = False
         self._failures: tuple[FailureSummary, ...] = ()
         self._suspects: frozenset[tuple[str, int]] = _NO_SUSPECTS
         """(source, seq) of the last batch that failed, until one of it has failed by itself."""
@@ -143,6 +150,9 @@ class Leases(Inbox, Lineage):
         self.current = self.base
         """The context that was bound last."""
         self.timed = False
+        """Whether the message in hand has a deadline or is tracked: it needs care when it goes."""
+        if self.tracked:
+            self.note_tracked(False)
         self.scope = scope
         self.repeat = NO_REPEAT
         self.credit = 0
@@ -160,6 +170,9 @@ class Leases(Inbox, Lineage):
                     await outlet.flush()
                 except EndOfOutput as end:
                     ended = end
+        if self.leased is not None:
+            for envelope in self._envelopes_in_hand():
+                settle_piece(self, envelope, "acknowledged")
         self._let_go()
         if ended is not None:
             raise ended
@@ -210,6 +223,15 @@ class Leases(Inbox, Lineage):
         batch = self.batch
         return tuple(batch.envelopes()) if isinstance(batch, Block) else batch
 
+    def _envelopes_in_hand(self) -> Sequence[Envelope[Any]]:
+        return self._envelopes_of_batch() or ([] if self.leased is None else [self.leased])
+
+    def note_tracked(self, tracked: bool) -> None:
+        """Let the outputs know whether somebody follows what comes from the message in hand."""
+        self.tracked = tracked
+        for outlet in self.outlets:
+            outlet.refresh()
+
     def expire(self) -> None:
         """The deadline of the message in hand passed while it was handled."""
         if self.batch:
@@ -220,12 +242,12 @@ class Leases(Inbox, Lineage):
             self._give_up(self.leased, "expired", self._failures)
         self._let_go()
 
-    def close(self) -> None:
+    def close(self, fate: Outcome = "dropped") -> None:
         """Take nothing more: what waits to come again is dead-lettered, what is queued dropped."""
         while self.returned:
             item = self.returned.popleft()
             self._give_up(item.envelope, "stopped", item.failures)
-        super().close()
+        super().close(fate)
 
     # -- inner parts -------------------------------------------------------------------------
 
@@ -240,6 +262,8 @@ class Leases(Inbox, Lineage):
         for source in self._sources(envelope):
             key = (source, reason)
             self.settled[key] = self.settled.get(key, 0) + 1
+        outcome = _OUTCOMES.get(reason, "dead_lettered")
+        settle_piece(self, envelope, outcome, f"{self.name}: {reason}")
         if self.on_dead is not None:
             self.on_dead(DeadLetter(self.name, envelope, reason, failures))
 
@@ -256,8 +280,7 @@ class Leases(Inbox, Lineage):
     def in_hand(self) -> Mapping[str, int]:
         """Return how many messages of each source are leased or come again."""
         counts: dict[str, int] = {}
-        held = self._envelopes_of_batch() or ([self.leased] if self.leased is not None else [])
-        for envelope in [*held, *(item.envelope for item in self.returned)]:
+        for envelope in [*self._envelopes_in_hand(), *(item.envelope for item in self.returned)]:
             for source in self._sources(envelope):
                 counts[source] = counts.get(source, 0) + 1
         for source in () if self.join is None else self.join.fresh:

@@ -18,7 +18,7 @@ def merge_contexts(contexts: Sequence[MessageContext]) -> tuple[MessageContext, 
 
     The deadline is the earliest; `custom_context` is merged in the given order and the first value
     wins; there are links to the trace of every part, and a `traceparent` of its own: a new span in
-    the first trace (case X2).
+    the first trace (case X2). Whoever follows one of the parts follows it too (case V2).
 
     Args:
         contexts: n >= 1, in `depends_on` order.
@@ -40,6 +40,7 @@ def merge_contexts(contexts: Sequence[MessageContext]) -> tuple[MessageContext, 
         deadline=None if deadline == math.inf else deadline,
         traceparent=_next_span(traces[0]) if traces else None,
         links=tuple(dict.fromkeys([*traces, *links])),
+        tracking=tuple(dict.fromkeys(each for c in contexts for each in c.tracking)),
     )
     return merged, conflicts
 

@@ -12,6 +12,8 @@ from typing import Any, Generic
 import msgspec
 from typing_extensions import TypeVar
 
+from ._tracking import Tracking
+
 T_co = TypeVar("T_co", covariant=True, default=Any)
 
 NO_CUSTOM_CONTEXT: Mapping[str, str] = MappingProxyType({})
@@ -36,6 +38,8 @@ class MessageContext(msgspec.Struct, frozen=True, kw_only=True):
     correlation_id: str | None = None
     deadline: float | None = None
     """Seconds on trio's clock. Past it the message is dead-lettered as `expired`."""
+    tracking: tuple[Tracking, ...] = ()
+    """Who is told once all that comes from this message is settled."""
 
 
 NO_CONTEXT = MessageContext()

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 from ._context import merge_contexts
 from ._envelope import Envelope
 from ._lane import Lane
+from ._tracking import Outcome, settle_piece
 
 FanIn = Literal["merge", "zip", "latest"]
 
@@ -34,7 +35,7 @@ class Join(Protocol):
         """Make the next message; only when `has_message`."""
         ...
 
-    def close(self, lanes: Sequence[Lane]) -> None:
+    def close(self, lanes: Sequence[Lane], fate: Outcome) -> None:
         """Drop and count what was taken from a lane but not made into anything."""
         ...
 
@@ -46,17 +47,30 @@ class _Joined:
         self.fresh: set[str] = set()
         self._made = 0
 
-    def _join(self, name: str, parts: Sequence[Envelope[Any]]) -> Envelope[Mapping[str, Any]]:
+    def _join(
+        self, name: str, lanes: Sequence[Lane], parts: Sequence[Envelope[Any]]
+    ) -> Envelope[Mapping[str, Any]]:
         context, conflicts = merge_contexts([part.context for part in parts])
         self.conflicts += conflicts
         self._made += 1
         payload = MappingProxyType({part.source: part.payload for part in parts})
-        return Envelope(
+        joined = Envelope(
             payload, f"{name}@join", self._made, 1, context, (f"{name}@join", self._made)
         )
+        if context.tracking:
+            _hand_on(lanes[0].reader, parts, joined)
+        return joined
 
-    def close(self, lanes: Sequence[Lane]) -> None:
+    def close(self, lanes: Sequence[Lane], fate: Outcome) -> None:
         pass
+
+
+def _hand_on(reader: object, parts: Sequence[Envelope[Any]], joined: Envelope[Any]) -> None:
+    """Let the joined message stand for its parts to whoever follows one of them (case V2)."""
+    for tracking in joined.context.tracking:
+        tracking.open((reader, joined.source, joined.seq))
+    for part in parts:
+        settle_piece(reader, part, "acknowledged")
 
 
 class Zip(_Joined):
@@ -74,7 +88,7 @@ class Zip(_Joined):
         for lane in lanes:
             lane.note_depth()
         self.taken = [lane.source for lane in lanes]
-        return self._join(name, [lane.buffer.popleft() for lane in lanes])
+        return self._join(name, lanes, [lane.buffer.popleft() for lane in lanes])
 
 
 class Latest(_Joined):
@@ -102,11 +116,12 @@ class Latest(_Joined):
     def take(self, name: str, lanes: Sequence[Lane]) -> Envelope[Mapping[str, Any]]:
         self.taken = [*self.fresh]
         self.fresh.clear()
-        return self._join(name, [self._held[lane.source] for lane in lanes])
+        return self._join(name, lanes, [self._held[lane.source] for lane in lanes])
 
-    def close(self, lanes: Sequence[Lane]) -> None:
+    def close(self, lanes: Sequence[Lane], fate: Outcome) -> None:
         for lane in lanes:
             if lane.source in self.fresh:
+                lane.fate = fate
                 lane.drop(self._held[lane.source], "reader_ended")
         self.fresh.clear()
 

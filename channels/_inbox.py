@@ -14,6 +14,7 @@ from ._fan_in import Join
 from ._lane import Lane
 from ._meter import Meter, SliceMeter, let_others_run
 from ._parking import GO, ParkingBay
+from ._tracking import Outcome
 
 
 class EndOfInput(trio.EndOfChannel):
@@ -211,15 +212,19 @@ class Inbox(ParkingBay):
             lane.armed = True
             lane.limit = 0
 
-    def close(self) -> None:
-        """Close the receiving end: what is left in the lanes is dropped and counted."""
+    def close(self, fate: Outcome = "dropped") -> None:
+        """Close the receiving end: what is left in the lanes is dropped and counted.
+
+        Args:
+            fate: see `Lane.leave`.
+        """
         self.closed = True
         self.credit = 0
         self.ready = _NONE_READY
         if self.join is not None:
-            self.join.close(self.lanes)
+            self.join.close(self.lanes, fate)
         for lane in self.lanes:
-            lane.leave()
+            lane.leave(fate=fate)
         self._pressed.clear()
         if self.parked is not None:
             self.wake()

@@ -14,6 +14,7 @@ from ._envelope import Envelope, MessageContext, Origin
 from ._meter import MAX_CHUNK
 from ._overflow import BufferOverflow, OverflowPolicy
 from ._parking import ParkingBay
+from ._tracking import Outcome, settle_piece
 
 DropHook = Callable[["Lane", Envelope[Any], str], None]
 
@@ -58,6 +59,7 @@ class Lane:
         "chunk",
         "dropped",
         "ended",
+        "fate",
         "handed",
         "limit",
         "on_drop",
@@ -104,6 +106,8 @@ class Lane:
         self.handed = 0
         """Messages of a block that the reader has been given but has not taken up yet."""
         self.reader_gone = False
+        self.fate: Outcome = "dropped"
+        """What a reader that is gone has made of the messages that it did not take."""
         self.weak = False
         """Whether its reader's input may end without it (an inlet of a node with upstreams)."""
         self.blocked = NOBODY
@@ -205,6 +209,9 @@ class Lane:
 
     def drop(self, envelope: Envelope[Any], reason: str) -> None:
         """Count a message that nobody will handle, and show it to whoever keeps such messages."""
+        if envelope.context.tracking:
+            outcome = self.fate if reason == "reader_ended" else "dropped"
+            settle_piece(self.reader, envelope, outcome, f"{self.target}: {reason}")
         counts = dict(self.dropped)
         counts[reason] = counts.get(reason, 0) + 1
         self.dropped = counts
@@ -238,8 +245,13 @@ class Lane:
             self.blocked.wake()
         return self.blocked.parked is None
 
-    def leave(self) -> Sequence[Envelope[Any]]:
-        """Close the reader's side: what is buffered, and what comes, is dropped and counted."""
+    def leave(self, *, fate: Outcome = "dropped") -> Sequence[Envelope[Any]]:
+        """Close the reader's side: what is buffered, and what comes, is dropped and counted.
+
+        Args:
+            fate: "abandoned" if the reader would have taken more, had it not been stopped.
+        """
+        self.fate = fate
         left = tuple(self.buffer)
         self.reader_gone = True
         self.armed = False

@@ -25,6 +25,8 @@ class Lineage:
     """Outputs that earlier attempts at the message in hand have placed already."""
     keeps_ids: bool
     """Whether first outputs keep the id of their message (one upstream), or get their own."""
+    tracked: bool = False
+    """Whether somebody follows what comes from the message in hand."""
 
     def emitted_now(self) -> int:
         """Return how many outputs this attempt at the message in hand has made."""

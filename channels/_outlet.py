@@ -1,7 +1,7 @@
 """The sending end of one output: every lane that leaves it gets each message (broadcast)."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import trio
@@ -9,12 +9,13 @@ from trio.lowlevel import current_task, wait_task_rescheduled
 
 from ._block import Block
 from ._context import message_context
-from ._envelope import Envelope, Origin, bounded
+from ._envelope import Envelope, MessageContext, Origin, bounded, origin_text
 from ._lane import NOBODY, NOTHING_YET, Lane
 from ._lineage import Lineage
 from ._meter import Meter, SliceMeter, let_others_run
 from ._overflow import BufferOverflow
 from ._parking import ParkingBay
+from ._tracking import Tracking, open_piece, tracked_by
 
 NOTHING: Any = object()
 """Stands for 'no message' where None is one."""
@@ -62,6 +63,8 @@ class Outlet:
         "one",
         "room",
         "skip",
+        "tracked",
+        "tracker",
     )
 
     def __init__(
@@ -89,6 +92,10 @@ class Outlet:
         """Outputs that wait for their message's acknowledgement (`on_redelivery="hold"`)."""
         self.room = hold
         self.skip = skip
+        self.tracker: Callable[[Any, str], Tracking] | None = None
+        """Asked for who follows what comes from a new message, given its payload and id."""
+        self.tracked = False
+        """Whether anybody may follow what is sent now."""
         self._ending = ""
         self._granted_at = 0
 
@@ -105,13 +112,18 @@ class Outlet:
         self.lanes = (*self.lanes, *lanes)
         self.refresh()
 
+    def add_tap(self, lane: Lane) -> None:
+        """Add a lane of somebody who only looks on: a reader like the others, where all get all."""
+        self.add_lane(lane)
+
     def remove_lane(self, lane: Lane) -> None:
         self.lanes = tuple(each for each in self.lanes if each is not lane)
         self.refresh()
 
     def refresh(self) -> None:
         """Choose the short cut anew, after anything that it depends on has changed."""
-        special = self._ending or self.held is not None or self.lineage.resend
+        self.tracked = self.tracker is not None or self.lineage.tracked
+        special = self._ending or self.held is not None or self.lineage.resend or self.tracked
         self.one = self.lanes[0] if len(self.lanes) == 1 and not special else None
 
     def finish_after_next(self, reason: str) -> None:
@@ -238,6 +250,15 @@ class Outlet:
             at += len(part)
             self.last = part[-1]
 
+    async def put_with(self, payload: Any, context: MessageContext) -> None:
+        """Send one message as `put` does, but with this context, which may be tracked.
+
+        Raises:
+            EndOfOutput: every lane has ended or lost its reader; nothing was sent.
+        """
+        await self._make_room(self.meter.grant(1))
+        self._place_tracked(payload, context, self.lineage.next_origin(), False)
+
     async def flush(self) -> None:
         """Place what was held for the message in hand, now that it is acknowledged."""
         while self.held:
@@ -314,6 +335,8 @@ class Outlet:
 
     def _place(self, payload: Any, origin: Origin | None, resent: bool) -> None:
         context = message_context.get()
+        if self.tracked:
+            return self._place_tracked(payload, context, origin, resent)
         self.last = payload
         for lane in self.lanes:
             if lane.sent < lane.limit:
@@ -321,6 +344,29 @@ class Outlet:
                 lane.buffer.append(Envelope(payload, lane.source, seq, 1, context, origin, resent))
             else:
                 lane.place(payload, context, origin, resent)
+
+    def _place_tracked(
+        self, payload: Any, context: MessageContext, origin: Origin | None, resent: bool
+    ) -> None:
+        """Open all pieces before one of them can be settled."""
+        self.last = payload
+        begun: Tracking | None = None
+        if self.tracker is not None:
+            begun = self.tracker(payload, self._next_id(origin))
+            context = tracked_by(context, begun)
+        for lane in self.lanes:
+            open_piece(lane, context)
+        for lane in self.lanes:
+            lane.place(payload, context, origin, resent)
+        if begun is not None:
+            begun.look()
+
+    def _next_id(self, origin: Origin | None) -> str:
+        """Return the id that the next message has on the first edge, as `Envelope.id` tells it."""
+        if origin is None:
+            first = self.lanes[0] if self.lanes else None
+            origin = (self.lineage.name, 0) if first is None else (first.source, first.sent + 1)
+        return origin_text(origin)
 
 
 EndOfOutput.__module__ = "trouper"

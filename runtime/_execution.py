@@ -20,6 +20,7 @@ from ..channels._inbox import EndOfInput, Inbox
 from ..channels._lane import Lane
 from ..channels._lineage import Detached
 from ..channels._outlet import NOTHING, Outlet
+from ..channels._tracking import settle_piece
 from ._cycles import Cycle, watch_cycles
 from ._edge import Upstream
 from ._leaf import only_leaf
@@ -166,7 +167,10 @@ class Execution:
                 while inbox.credit > 0:
                     if options.collect == "last":
                         values.clear()
-                    values.append(inbox.pop().payload)
+                    envelope = inbox.pop()
+                    values.append(envelope.payload)
+                    if envelope.context.tracking:
+                        settle_piece(inbox, envelope, "acknowledged")
                 if most is not None and len(values) > most:
                     self._refuse(cell, TooManyItems(_too_many(cell.node.name, upstream.key, most)))
                     return
@@ -306,7 +310,7 @@ class Execution:
                 cell.child.move(Event.CANCEL)
             cell.child.close()
             for _, inbox in cell.collectors:
-                inbox.close()
+                inbox.close("abandoned")
 
     def outcome(self) -> Literal["completed", "failed", "cancelled"]:
         if self.error is not None:

@@ -13,6 +13,7 @@ from ..channels._context import message_context
 from ..channels._envelope import NO_CONTEXT
 from ..channels._outlet import EndOfOutput
 from ..channels._overflow import OverflowPolicy, check_capacity, check_overflow
+from ..channels._tracking import open_piece
 from ._convert_message import convert_message
 from ._execution import RUN, Execution
 from ._message_types import expected_types
@@ -162,7 +163,10 @@ class Run:
         if source is not None:
             await self._send_as(child, source, x)
         else:
-            await self._execution.inlet(child.name).put(x)
+            context = message_context.get()
+            inlet = self._execution.inlet(child.name)
+            # What follows the message that is handled here follows what is made from it too.
+            await (inlet.put_with(x, context) if context.tracking else inlet.put(x))
 
     async def _send_as(self, child: ActorChild, source: str, x: Any) -> None:
         lanes = {lane.source: lane for lane in child.mailbox.lanes}
@@ -178,6 +182,7 @@ class Run:
         if lane.ended or lane.reader_gone:
             raise EndOfOutput("", None)
         lane.check_room()
+        open_piece(lane, message_context.get())
         lane.place(x, message_context.get(), None, False)
 
     def _type_of(self, name: str, source: str | None) -> Any:

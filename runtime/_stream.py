@@ -12,6 +12,7 @@ from ..channels._inbox import EndOfInput, Inbox
 from ..channels._lane import Lane
 from ..channels._outlet import Outlet
 from ..channels._overflow import OverflowPolicy
+from ..channels._tracking import settle_piece
 
 
 class Stream:
@@ -56,7 +57,7 @@ class Stream:
         if self._is_over():
             lane.end()
         else:
-            self._outlet.add_lane(lane)
+            self._outlet.add_tap(lane)
         self._inbox, self._lane = inbox, lane
         return partial(_detach, self._outlet, lane, inbox)
 
@@ -106,7 +107,10 @@ class Stream:
                 await inbox.wait()
             except EndOfInput:
                 raise StopAsyncIteration from None
-        return inbox.pop().payload
+        envelope = inbox.pop()
+        if envelope.context.tracking:
+            settle_piece(inbox, envelope, "acknowledged")
+        return envelope.payload
 
 
 def _detach(outlet: Outlet, lane: Lane, inbox: Inbox) -> None:
