@@ -31,7 +31,8 @@ class RestartOptions(TypedDict, total=False):
     depends_on: DependsOn
     type: Any
     """Type of its output, where the annotations don't tell."""
-    restart: RestartType
+    restart: RestartType | RestartPolicy
+    """When it is restarted, or a whole policy, which several nodes may share."""
     max_restarts: int
     period: float
     backoff: Backoff
@@ -156,8 +157,13 @@ def check_options(kind: Literal["task", "actor"], node: str, given: Mapping[str,
             raise ValueError(f"{option} of {node!r} must be > 0, got {rest[option]!r}")
     restart: dict[str, Any] = {"restart": _DEFAULT_RESTART[kind]}
     restart |= {key: given[key] for key in _RESTART if key in given}
-    _check_effects(node, {**given, **restart}, given)
-    return Options(policy=RestartPolicy(**restart), given=frozenset(given), **rest)
+    if isinstance(restart["restart"], RestartPolicy):
+        policy = _check_policy(node, **restart)
+        _check_effects(node, {**given, "restart": policy.restart}, given)
+    else:
+        _check_effects(node, {**given, **restart}, given)
+        policy = RestartPolicy(**restart)
+    return Options(policy=policy, given=frozenset(given), **rest)
 
 
 def _check_names(kind: str, node: str, given: Mapping[str, Any]) -> None:
@@ -199,6 +205,15 @@ def _check_effects(node: str, settings: Mapping[str, Any], given: Mapping[str, A
                 f"{option} of {node!r} has an effect only with {condition}; add that, or leave "
                 f"{option} out"
             )
+
+
+def _check_policy(node: str, restart: RestartPolicy, **parts: object) -> RestartPolicy:
+    for option in parts:
+        raise ValueError(
+            f"{option} of {node!r} has no effect beside restart=RestartPolicy(...), which says it "
+            f"too; write RestartPolicy({option}=...), or give restart= as a word"
+        )
+    return restart
 
 
 def _check_attempts(node: str, most: object) -> float:

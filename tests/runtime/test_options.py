@@ -4,6 +4,8 @@ import math
 from typing import Any, Literal, get_args
 
 import pytest
+import trio
+from trio.testing import MockClock
 
 import trouper
 from harness.bodies import counts, sleeps
@@ -129,6 +131,52 @@ def test_what_another_option_leaves_without_effect_is_refused(
     """F17"""
     with pytest.raises(ValueError, match=text):
         check_options(kind, "n", given)
+
+
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_a_whole_policy_is_taken_as_it_is(kind: Kind) -> None:
+    policy = trouper.RestartPolicy(restart="permanent", max_restarts=1, period=3.5)
+    checked = check_options(kind, "n", {"restart": policy})
+    assert checked.policy is policy
+    assert checked.given == {"restart"}
+
+
+@pytest.mark.parametrize("option", ["max_restarts", "period", "backoff"])
+def test_beside_a_whole_policy_its_parts_are_refused(option: str) -> None:
+    """F17: which of the two holds would be a guess."""
+    given = {"restart": trouper.RestartPolicy(), option: LEGAL[option][0]}
+    with pytest.raises(ValueError, match=rf"{option} of 'n' .*write RestartPolicy\({option}=...\)"):
+        check_options("actor", "n", given)
+
+
+def test_a_policy_that_never_restarts_leaves_no_attempts() -> None:
+    """F17"""
+    never = trouper.RestartPolicy(restart="temporary")
+    with pytest.raises(ValueError, match="max_attempts of 'n' has an effect only with restart="):
+        check_options("actor", "n", {"restart": never, "max_attempts": 2})
+
+
+async def starts_of_a_broken_task(**options: Any) -> list[float]:
+    wf = trouper.Workflow("broken")
+    begun = trio.current_time()
+    starts: list[float] = []
+
+    async def broken() -> None:
+        starts.append(trio.current_time() - begun)
+        raise OSError("always")
+
+    wf.task(**options)(broken)
+    assert "failed 3 times in 60 s" in (await wf.execute()).reason
+    return starts
+
+
+async def test_a_whole_policy_decides_about_restarts(autojump_clock: MockClock) -> None:
+    """It counts and waits as the options given one by one do; a task is restarted by it too."""
+    limits: dict[str, Any] = {"max_restarts": 2, "period": 60}
+    limits["backoff"] = trouper.Backoff(min=4, max=4, jitter=0, reset_after=1000)
+    whole = await starts_of_a_broken_task(restart=trouper.RestartPolicy(**limits))
+    parts = await starts_of_a_broken_task(restart="transient", **limits)
+    assert whole == parts == [0, 0, 4]
 
 
 def test_an_unknown_option_lists_those_that_are_known() -> None:
