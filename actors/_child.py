@@ -7,8 +7,9 @@ from contextlib import suppress
 from inspect import isasyncgen
 from typing import Any, Protocol, cast
 
+import msgspec
 import trio
-from attrs import define, field, frozen
+from attrs import define, field
 
 from ..channels._context import message_context
 from ..channels._inbox import EndOfInput
@@ -32,11 +33,13 @@ KEPT_FAILURES = 5
 _NONE_COUNTED: list[float] = []
 """Never added to: most children never fail."""
 
+_WHOEVER_READS = suppress(EndOfOutput)
+"""Around what follows the body: that is a normal end, whether anybody reads or not."""
+
 Hook = Callable[..., Awaitable[None]]
 
 
-@frozen
-class Behaviour:
+class Behaviour(msgspec.Struct, frozen=True):
     """What one incarnation runs."""
 
     run: Callable[[Any], Any]
@@ -256,7 +259,7 @@ class ActorChild(Child):
                             raise
                     if self.probe is not None:
                         self.probe.at("finish", self.name)
-                    with suppress(EndOfOutput):  # the body has ended: a normal end, whoever reads
+                    with _WHOEVER_READS:
                         await box.finish()
                     reason = "normal"
                 except BaseException as error:
@@ -278,7 +281,8 @@ class ActorChild(Child):
             self._taken_before = self._taken()
         self.scope = scope
         self.mailbox.begin(scope)
-        message_context.set(self.mailbox.base)
+        if message_context.get() is not self.mailbox.base:
+            message_context.set(self.mailbox.base)
 
     def _make(self) -> tuple[Behaviour, ActorContext[Any, Any, Any, Any]]:
         assert self.spec is not None

@@ -91,9 +91,11 @@ class Supervisor:
             return Done()
         if child.state is State.RESTARTING:
             return Restart(0.0)
+        if child.policy.restart != "permanent":
+            return decide_exit(child.policy, may_go_on=False)
         # A body without a cancel point never hears of a cancel: it must not begin again for ever.
         may_go_on = child.may_go_on() and not _is_cancelled()
-        if child.policy.restart == "permanent" and may_go_on and not child.has_progressed():
+        if may_go_on and not child.has_progressed():
             # OTP counts such restarts too: a child that does nothing must not spin for ever.
             now = trio.current_time()
             child.streak += 1

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import msgspec
 from attrs import field, frozen
 
 from ..channels._overflow import OverflowPolicy, check_capacity, check_overflow
@@ -35,8 +36,11 @@ class Edge:
             )
 
 
-@frozen
-class Upstream:
+PLAIN_EDGE = Edge()
+"""Of every entry without settings."""
+
+
+class Upstream(msgspec.Struct, frozen=True, gc=False):
     """One resolved entry of `depends_on`."""
 
     key: str

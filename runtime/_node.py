@@ -7,7 +7,7 @@ from typing import Any, cast
 from attrs import frozen
 
 from ._arguments import Arguments, plan_arguments
-from ._edge import DependsOn, Edge, Upstream
+from ._edge import PLAIN_EDGE, DependsOn, Edge, Upstream
 from ._message_types import MessageTypes, message_types
 from ._names import check_name, infer_name
 from ._options import Options, check_options
@@ -102,5 +102,5 @@ def _entries(depends_on: DependsOn) -> Iterable[tuple[Any, object]]:
     if depends_on is None:
         return ()
     if isinstance(depends_on, str) or not isinstance(depends_on, Iterable):
-        return [(depends_on, Edge())]
-    return [(entry, Edge()) for entry in cast("Iterable[Any]", depends_on)]
+        return [(depends_on, PLAIN_EDGE)]
+    return [(entry, PLAIN_EDGE) for entry in cast("Iterable[Any]", depends_on)]

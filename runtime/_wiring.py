@@ -194,8 +194,11 @@ class Wiring:
             cell.expect(upstream.key)
         lane = self._lane(cell.node, upstream, inbox)
         inbox.add_lane(lane)
-        # All at once later: a broadcast to thousands would copy its lanes for each.
-        self._leaving.setdefault(outlet, []).append(lane)
+        if outlet.lanes:
+            # All at once later: a broadcast to thousands would copy its lanes for each.
+            self._leaving.setdefault(outlet, []).append(lane)
+        else:
+            outlet.add_lane(lane)
 
     def _lane(self, node: Node, upstream: Upstream, inbox: Inbox) -> Lane:
         edge = upstream.edge
