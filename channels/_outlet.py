@@ -346,17 +346,23 @@ class Outlet:
                 lane.place(payload, context, origin, resent)
 
     def _place_tracked(
-        self, payload: Any, context: MessageContext, origin: Origin | None, resent: bool
+        self,
+        payload: Any,
+        context: MessageContext,
+        origin: Origin | None,
+        resent: bool,
+        lanes: Sequence[Lane] | None = None,
     ) -> None:
-        """Open all pieces before one of them can be settled."""
+        """Place in all lanes, or in these. Opens all pieces before one of them can be settled."""
         self.last = payload
+        lanes = self.lanes if lanes is None else lanes
         begun: Tracking | None = None
         if self.tracker is not None:
             begun = self.tracker(payload, self._next_id(origin))
             context = tracked_by(context, begun)
-        for lane in self.lanes:
+        for lane in lanes:
             open_piece(lane, context)
-        for lane in self.lanes:
+        for lane in lanes:
             lane.place(payload, context, origin, resent)
         if begun is not None:
             begun.look()

@@ -31,6 +31,8 @@ from ..channels._open_channel import open_channel as open_channel
 from ..channels._outlet import EndOfOutput as EndOfOutput
 from ..channels._overflow import BufferOverflow as BufferOverflow
 from ..channels._overflow import OverflowPolicy as OverflowPolicy
+from ..channels._partition import Partition as Partition
+from ..channels._partition import PartitionError as PartitionError
 from ..channels._receive_channel import ReceiveChannel as ReceiveChannel
 from ..channels._send_channel import SendChannel as SendChannel
 from ._blocking import run as run

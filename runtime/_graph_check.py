@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from ._check_cycles import cycle_problems
+from ._check_fan_out import fan_out_problems
 from ._check_inputs import input_problems
 from ._check_settings import setting_problems
 from ._check_start import start_problems
@@ -54,6 +55,7 @@ def check_graph(nodes: Mapping[str, Node]) -> list[str]:
         *cycle_problems(graph),
         *start_problems(graph),
         *setting_problems(graph),
+        *fan_out_problems(graph),
         *input_problems(graph),
     ]
 

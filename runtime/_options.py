@@ -8,7 +8,9 @@ from attrs import frozen
 
 from ..actors._restart import Backoff, RestartPolicy, RestartType
 from ..channels._fan_in import FanIn
+from ..channels._fan_out import FanOut
 from ..channels._overflow import OverflowPolicy, check_capacity, check_overflow
+from ..channels._partition import Partition
 from ._edge import DependsOn
 
 Collect = Literal["last", "all"]
@@ -55,6 +57,8 @@ class ActorOptions(RestartOptions, total=False):
     """Options of an actor."""
 
     fan_in: FanIn
+    fan_out: FanOut
+    """Who gets each message: every reader, one that has room, or the one it belongs to."""
     capacity: float
     overflow: OverflowPolicy
     validate: bool
@@ -85,6 +89,7 @@ class Options:
     max_items: int | None = None
     default: Any = UNSET
     fan_in: FanIn = "merge"
+    fan_out: FanOut = "broadcast"
     capacity: float = 64
     overflow: OverflowPolicy = "block"
     validate: bool = False
@@ -146,6 +151,8 @@ def check_options(kind: Literal["task", "actor"], node: str, given: Mapping[str,
                 f"{option} of {node!r} can't be {given[option]!r}; "
                 f"choose one of: {', '.join(legal)}"
             )
+    if "fan_out" in given:
+        _check_fan_out(node, given["fan_out"])
     rest = {key: value for key, value in given.items() if key not in _RESTART}
     overflow = check_overflow(rest.get("overflow", "block"), owner=repr(node))
     if "capacity" in rest:
@@ -205,6 +212,15 @@ def _check_effects(node: str, settings: Mapping[str, Any], given: Mapping[str, A
                 f"{option} of {node!r} has an effect only with {condition}; add that, or leave "
                 f"{option} out"
             )
+
+
+def _check_fan_out(node: str, fan_out: object) -> None:
+    if isinstance(fan_out, Partition) or fan_out in ("broadcast", "balance"):
+        return
+    raise ValueError(
+        f"fan_out of {node!r} can't be {fan_out!r}; choose one of: broadcast, balance, "
+        f"trouper.Partition(key)"
+    )
 
 
 def _check_policy(node: str, restart: RestartPolicy, **parts: object) -> RestartPolicy:

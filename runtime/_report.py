@@ -10,6 +10,7 @@ from ..actors._dead_letters import DeadLetter
 from ..actors._failure import FailureSummary
 from ..channels._lane import Lane
 from ..channels._outlet import NOTHING
+from ..channels._routing import RoutingOutlet
 
 RunStatus = Literal["running", "draining", "completed", "failed", "cancelled"]
 
@@ -182,6 +183,10 @@ def report_node(child: Child, kind: str, before: tuple[float, int, int], now: fl
             depth += queued
             received += lane.sent - queued - sum(lane.dropped.values())
         for outlet in child.all_outlets():
+            if isinstance(outlet, RoutingOutlet):
+                sent += outlet.sent_in_all()
+                blocked += outlet.waited()
+                continue
             most = 0
             for lane in outlet.lanes:
                 blocked += lane.blocked.waited

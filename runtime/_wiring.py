@@ -14,6 +14,7 @@ from ..actors._run_context import ActionID
 from ..actors._task_context import TaskContext
 from ..channels._envelope import Envelope
 from ..channels._fan_in import open_join
+from ..channels._fan_out import open_outlet
 from ..channels._inbox import Inbox
 from ..channels._lane import Lane
 from ..channels._outlet import Outlet
@@ -173,7 +174,8 @@ class Wiring:
     def _outlet(self, box: Mailbox, node: Node) -> Outlet:
         hold = node.options.hold_limit if node.options.on_redelivery == "hold" else 0
         skip = node.options.on_redelivery == "skip"
-        outlet = Outlet(box, beside=box.meter, hold=hold, skip=skip)
+        fan_out = node.options.fan_out
+        outlet = open_outlet(fan_out, box, beside=box.meter, hold=hold, skip=skip)
         box.outlets = (*box.outlets, outlet)
         box.holds = box.holds or hold > 0
         box.slow = box.slow or box.holds
