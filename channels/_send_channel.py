@@ -29,6 +29,7 @@ class SendChannel(ChannelEnd, trio.abc.SendChannel[T_contra], anyio.abc.ObjectSe
         channel.open_senders += 1
 
     @trio.lowlevel.enable_ki_protection
+    # Trio takes a SendType, anyio a T_contra: one `send` serves both.
     async def send(self, value: T_contra) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Place `value` in the channel; wait until there is room.
 

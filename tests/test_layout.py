@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 import subprocess
 import sys
 import zipfile
@@ -19,6 +20,8 @@ MAY_IMPORT = {
     "actors": {"actors", "channels"},
     "runtime": {"runtime", "actors", "channels"},
 }
+PRAGMA = re.compile(r"  # (?:type|pyright): ignore(?:\[[^]]*\])?")
+NOQA = re.compile(r"  # noqa(?:: [A-Z]+\d+(?:, ?[A-Z]+\d+)*)?")
 OUTSIDE = ("tests", "examples", "benchmarks", "docs", "tools")
 
 
@@ -116,6 +119,53 @@ def test_functions_are_under_60_lines(module: str) -> None:
     ]
     lengths = {node.name: (node.end_lineno or 0) - node.lineno + 1 for node in functions}
     assert not {name: length for name, length in lengths.items() if length >= 60}
+
+
+def pragmas_without_reason(text: str) -> list[int]:
+    """The lines that tell a type checker to be quiet, and neither say why nor stand below it.
+
+    The reason is a comment behind the pragma, or above it or a run of lines that have one each.
+    """
+    lines = text.splitlines()
+    unreasoned: list[int] = []
+    for number, line in enumerate(lines, 1):
+        if PRAGMA.search(line) and "  # " not in NOQA.sub("", PRAGMA.sub("", line)):
+            above = number - 1
+            while above and PRAGMA.search(lines[above - 1]):
+                above -= 1
+            if not (above and lines[above - 1].lstrip().startswith("# ")):
+                unreasoned.append(number)
+    return unreasoned
+
+
+@pytest.mark.parametrize(
+    "module",
+    # What is ignored in tests/typing is what is tested: mypy refuses an ignore without an error.
+    [each for each in modules(*LAYERS, *OUTSIDE) if not each.startswith("tests/typing/")],
+)
+def test_type_pragmas_have_reasons(module: str) -> None:
+    assert not pragmas_without_reason((ROOT / module).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("lines", "wrong"),
+    [
+        (["x = y @type: ignore[misc]"], [1]),
+        (["x = y @type: ignore"], [1]),
+        (["x = y @type: ignore[misc] @it is an int"], []),
+        (["x = y @pyright: ignore[a, b]"], [1]),
+        (["x = y @type: ignore[misc] @pyright: ignore[a]"], [1]),
+        (["x = y @type: ignore[misc] @noqa: E501, RUF100"], [1]),
+        (["x = y @type: ignore[misc] @noqa: E501 @as users write it"], []),
+        (["# It is an int.", "x = y @type: ignore[misc]"], []),
+        (["# Ints.", "x = y @type: ignore[misc]", "z = y @type: ignore[misc]"], []),
+        (["# Ints.", "pass", "x = y @type: ignore[misc]"], [3]),
+    ],
+)
+def test_pragmas_without_reasons_are_recognised(lines: list[str], wrong: list[int]) -> None:
+    # Spelt with an @, or this very file would have the lines that it looks for.
+    text = "\n".join(lines).replace(" @", "  # ")
+    assert pragmas_without_reason(text) == wrong
 
 
 def test_public_classes_say_that_they_are_of_trouper() -> None:

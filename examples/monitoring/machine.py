@@ -14,7 +14,7 @@ import msgspec
 from .plain import plain
 
 try:
-    import psutil  # type: ignore[import-untyped]
+    import psutil  # type: ignore[import-untyped]  # it has no annotations
 except ImportError:
     raise ImportError(
         "the system monitor needs psutil; install it: pip install 'trouper[monitor]'"

@@ -26,11 +26,12 @@ QUICK = RestartPolicy(max_restarts=99, backoff=Backoff(min=0, max=0))
 async def test_the_bases_do_nothing_by_themselves() -> None:
     class MyTask(trouper.Task[None, None, int, int]):
         async def execute(self, ctx: trouper.TaskContext[None, None, int]) -> int:
+            # That it does nothing is tested.
             return await super().execute(ctx)  # type: ignore[safe-super]
 
     class MyActor(trouper.Actor[None, None, int, int]):
         def run(self, ctx: trouper.ActorContext[None, None, int, int]) -> AsyncIterator[int]:
-            return super().run(ctx)  # type: ignore[safe-super]
+            return super().run(ctx)  # type: ignore[safe-super]  # likewise
 
     with pytest.raises(NotImplementedError):
         await MyTask().execute(trouper.TaskContext[None, None, int](inputs=1))

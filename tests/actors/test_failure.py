@@ -226,6 +226,7 @@ def test_ten_thousand_crashes_with_a_large_local_leave_memory_flat() -> None:
 
 
 def test_it_travels() -> None:
+    # A BaseException, says `caught`.
     summary = summarize(ExceptionGroup("outer", [caught(boom)]))  # type: ignore[type-var]
     packed = msgspec.msgpack.encode(summary)
     assert msgspec.msgpack.decode(packed, type=FailureSummary) == summary

@@ -109,6 +109,7 @@ async def test_the_context_is_gone_on_every_way_out(
                     case "retry" if lives == 1:
                         raise ValueError
                     case "cancel" if lives == 1:
+                        # It runs, so it has one.
                         stage.child.scope.cancel()  # type: ignore[union-attr]
                         await trio.sleep(1)
                     case "expired":

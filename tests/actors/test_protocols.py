@@ -23,6 +23,7 @@ class Monitor:
 
 
 class SeedMonitor:
+    # As users write it.
     async def run(self, ctx: Any):  # type: ignore[no-untyped-def]  # noqa: ANN201, RUF100
         yield 1
 

@@ -77,20 +77,20 @@ def test_nobody_can_change_a_context(context: TaskContext) -> None:
         with pytest.raises(attrs.exceptions.FrozenInstanceError):
             setattr(context, name, 1)
     with pytest.raises(AttributeError):
-        context.undeclared = 1  # type: ignore[attr-defined]
+        context.undeclared = 1  # type: ignore[attr-defined]  # the refusal is what is tested
 
 
 def test_an_action_is_named_by_itself_without_a_run() -> None:
     assert ActionID(name="a").run_name == "a"
     assert ActionID(name="a", run_name="r").run_name == "r"
     with pytest.raises(AttributeError):
-        ActionID(name="a").name = "b"  # type: ignore[misc]
+        ActionID(name="a").name = "b"  # type: ignore[misc]  # likewise
 
 
 def test_a_runs_custom_context_is_a_read_only_view() -> None:
     run = RunContext(run_name="r", custom_context={"a": "1"})
     with pytest.raises(TypeError):
-        run.custom_context["a"] = "2"  # type: ignore[index]
+        run.custom_context["a"] = "2"  # type: ignore[index]  # likewise
 
 
 async def test_ctx_is_the_argument_inside_and_none_outside() -> None:
@@ -163,9 +163,9 @@ def test_dead_letters_keep_the_newest_and_count_all() -> None:
     assert list(store) == letters[-2:]
     assert (len(store), store.total, store.fallen_out) == (2, 5, 3)
     with pytest.raises(AttributeError):
-        letters[0].reason = "x"  # type: ignore[misc]
+        letters[0].reason = "x"  # type: ignore[misc]  # it is frozen: that is tested
     with pytest.raises(AttributeError):
-        envelope.payload = 2  # type: ignore[misc]
+        envelope.payload = 2  # type: ignore[misc]  # likewise
     assert msgspec.structs.asdict(letters[0])["failures"] == ()
 
 

@@ -79,7 +79,7 @@ def test_the_id_reads_from_the_source_on(origin: tuple[object, ...] | None, id: 
 def test_an_envelope_never_changes() -> None:
     envelope = Envelope("x", "a", 7)
     with pytest.raises(AttributeError):
-        envelope.attempt = 2  # type: ignore[misc]
+        envelope.attempt = 2  # type: ignore[misc]  # it is frozen: that is tested
     assert msgspec.structs.replace(envelope, attempt=2).payload == "x"
 
 

@@ -139,5 +139,6 @@ async def test_statistics_are_a_snapshot_that_can_be_stored() -> None:
     assert before.dropped == {}
     assert send.statistics().dropped == {"latest": 1, "closed": 1}
     with pytest.raises(AttributeError, match="immutable"):
+        # It is frozen: that is tested.
         before.sent = 5  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
     assert msgspec.json.decode(msgspec.json.encode(before))["sent"] == 1

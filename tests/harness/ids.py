@@ -222,7 +222,7 @@ def _ways_to(result: trouper.WorkflowResult, sink: str) -> list[trouper.EdgeRepo
 
 def _named(body: Any, name: str) -> Body:
     body.__name__ = body.__qualname__ = name
-    return body  # type: ignore[no-any-return]
+    return body  # type: ignore[no-any-return]  # `body` is Any, so that its name can be set
 
 
 def _some(ids: set[str]) -> str:

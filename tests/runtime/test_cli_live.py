@@ -25,6 +25,7 @@ def node(name: str, **over: object) -> NodeReport:
         "failures": (FailureSummary(type="ValueError", message="no"),),
     }
     zero = dict.fromkeys(set(NodeReport.__struct_fields__) - set(values), 0)
+    # A mapping of fields has no types.
     return NodeReport(**{**zero, **values, **over})  # type: ignore[arg-type]
 
 
@@ -37,7 +38,7 @@ def edge(source: str, target: str, **over: object) -> EdgeReport:
         "capacity": 64,
     }
     zero = dict.fromkeys(set(EdgeReport.__struct_fields__) - set(values), 0)
-    return EdgeReport(**{**zero, **values, **over})  # type: ignore[arg-type]
+    return EdgeReport(**{**zero, **values, **over})  # type: ignore[arg-type]  # likewise
 
 
 def status(seconds: float, nodes: list[NodeReport], *edges: EdgeReport) -> StatusReport:

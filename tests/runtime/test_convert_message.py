@@ -89,10 +89,12 @@ def test_an_object_of_the_type_goes_by_reference() -> None:
     [
         ("3", int, "'sink' takes int, not '3': Expected `int`, got `str`"),
         ({"x": "no"}, Point, r"'sink' takes Point, not {'x': 'no'}: .* - at `\$.x`"),
+        # Wrong on purpose.
         (Point("no"), Point, r"Expected `int`, got `str` - at `\$.x`"),  # type: ignore[arg-type]
         ([Point("no")], list[Point], r"takes list\[.*Point\], not .* at `\$\[0\].x`"),  # type: ignore[arg-type]
         (Labelled("no"), Point, "Expected `int`, got `str`"),  # type: ignore[arg-type]
         (Holder("no"), Holder[int], "Expected `int`, got `str`"),
+        # Likewise.
         (Plain("no"), Plain, "Expected `int`, got `str`"),  # type: ignore[arg-type]
         (1, Custom, "Expected `Custom`, got `int`"),
         ({"x": 1}, Point | Plain, "Type unions may not contain more than one dict-like"),

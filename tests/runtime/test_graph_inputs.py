@@ -62,10 +62,10 @@ Outside = TypedDict("Outside", {"a": int, "@run": int})
 Gives = Callable[..., Any]
 
 
-async def gives_int(ctx: Any) -> int: ...  # type: ignore[empty-body]
+async def gives_int(ctx: Any) -> int: ...  # type: ignore[empty-body]  # never called
 
 
-async def gives_str(ctx: Any) -> str: ...  # type: ignore[empty-body]
+async def gives_str(ctx: Any) -> str: ...  # type: ignore[empty-body]  # never called
 
 
 async def ints(ctx: Any) -> AsyncIterator[int]:

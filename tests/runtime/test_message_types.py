@@ -56,7 +56,7 @@ def types(obj: object, **explicit: Any) -> tuple[object, object]:
 
 
 def test_a_plain_function_tells_by_its_parameter_and_its_result() -> None:
-    async def process(n: int) -> str: ...  # type: ignore[empty-body]
+    async def process(n: int) -> str: ...  # type: ignore[empty-body]  # never called
     async def join(n: int, m: int) -> None: ...
 
     assert types(process) == (int, str)
@@ -65,12 +65,14 @@ def test_a_plain_function_tells_by_its_parameter_and_its_result() -> None:
 
 
 def test_the_parameters_of_the_context_count() -> None:
+    # Never called.
     async def task(ctx: TaskContext[None, None, int]) -> str: ...  # type: ignore[empty-body]
 
     async def actor(ctx: ActorContext[None, None, int, str]) -> None: ...
 
     async def derived(ctx: Annotated[MyContext, "extra"]) -> None: ...
 
+    # Left out on purpose.
     async def short(ctx: TaskContext) -> None: ...  # type: ignore[type-arg]  # pyright: ignore[reportMissingTypeArgument]
 
     assert types(task) == (int, str)
@@ -93,6 +95,7 @@ def test_an_actor_gives_what_it_yields_or_sends() -> None:
 
 def test_the_generic_base_is_asked_last() -> None:
     assert types(Fetch) == (int, str)
+    # A type variable as a value.
     assert types(Numbers) == (int, list[I])  # type: ignore[valid-type]  # pyright: ignore[reportGeneralTypeIssues]
     assert types(Reading[str])[0] == I
     assert types(Other.Mine) == (Any, Any)

@@ -74,5 +74,6 @@ async def test_bad_options_are_refused_and_the_message_is_not_accepted() -> None
         with pytest.raises(ValueError, match="is no W3C header"):
             await run.send(1, "first", traceparent=TRACE.upper())
         with pytest.raises(TypeError, match=r"str to str, got 'n': 3"):
+            # The refusal is what is tested.
             await run.send(1, "first", custom_context={"n": 3})  # type: ignore[dict-item]
     assert seen == []

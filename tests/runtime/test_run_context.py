@@ -16,6 +16,7 @@ def test_a_run_name_that_is_no_file_name_is_refused(name: str) -> None:
 def test_an_unknown_mode_is_refused_and_names_the_legal_ones() -> None:
     """F31: `mode="bogus"` ran locally without a word."""
     with pytest.raises(ValueError, match=r"'bogus'.*local, remote, hybrid"):
+        # The refusal is what is tested.
         RunContext(run_name="r", mode="bogus")  # type: ignore[arg-type]
 
 
@@ -37,7 +38,7 @@ def test_a_custom_context_of_other_than_str_names_key_and_value(
 ) -> None:
     """F40"""
     with pytest.raises(TypeError, match=f"str to str, got {pair[0]!r}: {pair[1]!r}"):
-        RunContext(run_name="r", custom_context=dict([pair]))  # type: ignore[list-item]
+        RunContext(run_name="r", custom_context=dict([pair]))  # type: ignore[list-item]  # likewise
 
 
 class Plain:

@@ -39,6 +39,7 @@ async def test_what_is_sent_is_converted() -> None:
     assert got == [Point(1), Point(2)]
 
 
+# Wrong on purpose.
 @pytest.mark.parametrize("wrong", [{"x": "1"}, {}, 5, None, Point("3")])  # type: ignore[arg-type]
 async def test_a_wrong_type_is_refused_and_costs_nothing(wrong: Any) -> None:
     got: list[Any] = []

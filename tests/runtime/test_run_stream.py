@@ -262,6 +262,7 @@ async def test_a_stream_asked_for_before_the_end_and_read_after_it(
 async def test_a_bare_loop_that_was_left_is_forgotten(autojump_clock: MockClock) -> None:
     """X17: else each would be sent every message until the run ends, and cost its sender time."""
     async with numbers(1000, every=1).open() as run:
+        # An actor has an outlet.
         outlet = run._execution.cells["numbers"].child.outlet  # type: ignore[attr-defined]
         for _ in range(5):
             async for _x in run.stream("numbers"):

@@ -158,7 +158,7 @@ async def test_state_is_the_users_own_object_and_outputs_are_out_of_reach() -> N
     async def second(ctx: trouper.TaskContext[State]) -> Any:
         ctx.state.total += 10
         with pytest.raises(AttributeError):
-            ctx.state = State()  # type: ignore[misc]
+            ctx.state = State()  # type: ignore[misc]  # the refusal is what is tested
         return ctx.state
 
     outputs = (await wf.execute(state=state)).unwrap()

@@ -155,8 +155,10 @@ def test_a_callable_object_is_a_function() -> None:
 
 
 def test_a_function_takes_the_context_by_the_name_or_the_annotation_of_its_first() -> None:
+    # As users write it.
     async def named(ctx): ...  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, RUF100
     async def annotated(c: TaskContext[int]) -> None: ...
+    # Left out on purpose.
     async def bare(c: TaskContext) -> None: ...  # type: ignore[type-arg]  # pyright: ignore[reportMissingTypeArgument]
     async def derived(c: MyContext) -> None: ...
     async def in_text(c: int) -> None: ...
@@ -197,7 +199,7 @@ def test_a_function_that_hands_over_what_another_makes_counts_as_that_one() -> N
     def one(n: int) -> Awaitable[int]:
         return Calls()(n)
 
-    def two(n: int) -> Coroutine[Any, Any, str]: ...  # type: ignore[empty-body]
+    def two(n: int) -> Coroutine[Any, Any, str]: ...  # type: ignore[empty-body]  # never called
     def three(n: int) -> Any: ...
 
     three.__annotations__["return"] = Awaitable
@@ -225,11 +227,12 @@ def test_the_caller_may_say_which_it_is() -> None:
 
 
 def test_an_unannotated_generator_yields_anything() -> None:
-    async def ticks():  # type: ignore[no-untyped-def]  # noqa: ANN202, RUF100
+    async def ticks():  # type: ignore[no-untyped-def]  # noqa: ANN202, RUF100  # as users write it
         yield 1
 
+    # A user's wrong annotation.
     async def odd() -> int:  # type: ignore[misc]  # pyright: ignore[reportReturnType]
-        yield 1  # pyright: ignore[reportReturnType]
+        yield 1  # pyright: ignore[reportReturnType]  # likewise
 
     assert inspect_callable(ticks).returns is Any
     assert inspect_callable(odd).returns is Any

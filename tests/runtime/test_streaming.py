@@ -195,6 +195,7 @@ async def test_a_joined_message_is_given_up_on_every_edge_it_came_from(
     async def sink(ctx: trouper.ActorContext) -> None:
         async for message in ctx:
             if message["b"] == 1:
+                # In hand.
                 raise OSError(f"attempt {ctx.message.attempt}")  # type: ignore[union-attr]
 
     result = await wf.execute()

@@ -201,7 +201,7 @@ async def test_actions_are_unique_within_a_run_and_cannot_be_changed() -> None:
         async def body(ctx: trouper.TaskContext) -> None:
             names.append(ctx.action.name)
             with pytest.raises(AttributeError):
-                ctx.action.name = "other"  # type: ignore[misc]
+                ctx.action.name = "other"  # type: ignore[misc]  # the refusal is what is tested
 
     (await wf.execute()).unwrap()
     assert sorted(names) == ["t0", "t1", "t2"]

@@ -40,6 +40,7 @@ async def test_every_task_sees_the_same_basic_shape() -> None:
     assert seen["inputs"] is None
     assert isinstance(seen["config"], ProfileConfig)
     assert seen["run_context"] is run
+    # No checker knows it of an alias.
     assert TaskContext[int, str, bytes].__args__ == (int, str, bytes)  # type: ignore[attr-defined]
 
 
@@ -106,7 +107,7 @@ async def test_run_context_is_the_underlying_execution_context() -> None:
 
 
 class Train(Task):
-    async def execute(self, ctx: TaskContext) -> dict:  # type: ignore[type-arg]
+    async def execute(self, ctx: TaskContext) -> dict:  # type: ignore[type-arg]  # the page's words
         lr = ctx.config.get("lr", 1e-3)
         batch = ctx.config.get("batch", 32)
         return {"lr": lr, "batch": batch}
@@ -197,7 +198,7 @@ def transform(message: Any) -> Any:
 
 
 class Monitor(Actor):
-    async def run(self, ctx: ActorContext):  # type: ignore[no-untyped-def]
+    async def run(self, ctx: ActorContext):  # type: ignore[no-untyped-def]  # the page's words
         while True:
             message = await ctx.receive()
             processed = transform(message)
