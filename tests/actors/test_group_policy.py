@@ -11,6 +11,15 @@ from trouper.actors._group_policy import GroupPolicy
 
 def test_every_combination_of_legal_options_is_accepted() -> None:
     """S13: 3 strategies x 3 shutdowns x 2 restarts x significance x bounds."""
+    choices: Any = (
+        ("one_for_one", "one_for_all", "rest_for_one"),
+        ("never", "any_significant", "all_significant"),
+        ("transient", "temporary"),
+        (False, True),
+        (0, 5),
+        (0.5, math.inf),
+        (0, 5.0, math.inf),
+    )
     policies = {
         GroupPolicy(
             strategy=strategy,
@@ -21,15 +30,7 @@ def test_every_combination_of_legal_options_is_accepted() -> None:
             period=period,
             shutdown=shutdown,
         )
-        for strategy, auto, restart, significant, most, period, shutdown in product(
-            ("one_for_one", "one_for_all", "rest_for_one"),
-            ("never", "any_significant", "all_significant"),
-            ("transient", "temporary"),
-            (False, True),
-            (0, 5),
-            (0.5, math.inf),
-            (0, 5.0, math.inf),
-        )
+        for strategy, auto, restart, significant, most, period, shutdown in product(*choices)
     }
     assert len(policies) == 3 * 3 * 2 * 2 * 2 * 2 * 3
 

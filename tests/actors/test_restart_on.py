@@ -70,7 +70,8 @@ def test_a_predicate_that_raises_or_returns_rubbish_is_contained_and_named() -> 
     verdict = make_rule(broken, OWNER).judge(OSError())
     assert verdict.answer == "escalate"
     assert "broken, raised ZeroDivisionError('in the predicate')" in verdict.reason
-    for rubbish in (None, 1, "again", [], object):
+    several: tuple[Any, ...] = (None, 1, "again", [], object)
+    for rubbish in several:
         verdict = make_rule(lambda error, said=rubbish: said, OWNER).judge(OSError())
         assert verdict.answer == "escalate"
         assert f"returned {rubbish!r}; it takes True, False or one of: restart" in verdict.reason
