@@ -9,12 +9,15 @@ from ..actors._failure import FailureSummary as FailureSummary
 from ..actors._profile_config import ProfileConfig as ProfileConfig
 from ..actors._protocols import Runnable as Runnable
 from ..actors._protocols import Streamable as Streamable
+from ..actors._rate import Rate as Rate
 from ..actors._restart import Backoff as Backoff
 from ..actors._restart import RestartPolicy as RestartPolicy
 from ..actors._run_context import ActionID as ActionID
 from ..actors._run_context import RunContext as RunContext
 from ..actors._stopping import Stopping as Stopping
 from ..actors._task_context import TaskContext as TaskContext
+from ..actors._watch import Down as Down
+from ..actors._watch import WatchedDown as WatchedDown
 from ..channels._channel_errors import BrokenResourceError as BrokenResourceError
 from ..channels._channel_errors import ClosedResourceError as ClosedResourceError
 from ..channels._channel_errors import EndOfChannel as EndOfChannel
