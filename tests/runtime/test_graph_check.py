@@ -2,46 +2,18 @@
 
 import math
 import pickle
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
+from harness.graphs import actor, check, only, task
 from trouper.runtime._edge import Edge
 from trouper.runtime._graph import lane_settings, make_graph, order
-from trouper.runtime._graph_check import GraphError, check_graph, ensure_graph
-from trouper.runtime._node import Node, make_node
+from trouper.runtime._graph_check import GraphError, ensure_graph
 
-Depends = Sequence[str] | Mapping[str, Edge]
 DROPS = Edge(overflow="drop_oldest")
 BACK = Edge(feedback=True)
-
-
-async def work(ctx: Any) -> Any: ...
-
-
-async def flow(ctx: Any) -> AsyncIterator[Any]:
-    yield
-
-
-def task(name: str, depends_on: Depends = (), obj: Any = work, **options: Any) -> Node:
-    given = {"name": name, "depends_on": depends_on, **options}
-    return make_node(obj, "task", given, lambda _: None)
-
-
-def actor(name: str, depends_on: Depends = (), obj: Any = flow, **options: Any) -> Node:
-    given = {"name": name, "depends_on": depends_on, **options}
-    return make_node(obj, "actor", given, lambda _: None)
-
-
-def check(*nodes: Node) -> list[str]:
-    return check_graph({node.name: node for node in nodes})
-
-
-def only(*nodes: Node) -> str:
-    problems = check(*nodes)
-    assert len(problems) == 1, problems
-    return problems[0]
 
 
 # -- the error -----------------------------------------------------------------------------------

@@ -5,16 +5,16 @@ deadlock at the start by letting an imaginary run go on for as long as anything 
 """
 
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any
 
 import attrs
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from harness.graphs import flow, work
 from trouper.runtime._edge import Edge
 from trouper.runtime._graph import components, find_path, make_graph, order, reach
 from trouper.runtime._graph_check import check_graph
@@ -24,13 +24,6 @@ Edges = Mapping[str, Edge]
 BACK = Edge(feedback=True)
 UNTIMED = settings(deadline=None)
 FEW = settings(deadline=None, max_examples=30)
-
-
-async def work(ctx: Any) -> Any: ...
-
-
-async def flow(ctx: Any) -> AsyncIterator[Any]:
-    yield
 
 
 @lru_cache(None)

@@ -1,41 +1,10 @@
 """What nodes take fits what their upstreams give, or is named with both ends and the fix."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, NotRequired, TypedDict
 
+from harness.graphs import actor, check, flow, only, task, work
 from trouper.actors._actor_context import ActorContext
-from trouper.runtime._edge import Edge
-from trouper.runtime._graph_check import check_graph
-from trouper.runtime._node import Node, make_node
-
-Depends = Sequence[str] | Mapping[str, Edge]
-
-
-async def work(ctx: Any) -> Any: ...
-
-
-async def flow(ctx: Any) -> AsyncIterator[Any]:
-    yield
-
-
-def task(name: str, depends_on: Depends = (), obj: Any = work, **options: Any) -> Node:
-    given = {"name": name, "depends_on": depends_on, **options}
-    return make_node(obj, "task", given, lambda _: None)
-
-
-def actor(name: str, depends_on: Depends = (), obj: Any = flow, **options: Any) -> Node:
-    given = {"name": name, "depends_on": depends_on, **options}
-    return make_node(obj, "actor", given, lambda _: None)
-
-
-def check(*nodes: Node) -> list[str]:
-    return check_graph({node.name: node for node in nodes})
-
-
-def only(*nodes: Node) -> str:
-    problems = check(*nodes)
-    assert len(problems) == 1, problems
-    return problems[0]
 
 
 class Row(TypedDict):

@@ -1,22 +1,15 @@
 """The drawing holds every node and edge, and nothing in a name can break it."""
 
 import re
-from collections.abc import AsyncIterator
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.graphs import flow, work
 from trouper.runtime._edge import Edge
 from trouper.runtime._mermaid import to_mermaid
 from trouper.runtime._node import Node, make_node
-
-
-async def work(ctx: Any) -> Any: ...
-
-
-async def flow(ctx: Any) -> AsyncIterator[Any]:
-    yield
 
 
 def drawn(*nodes: Node) -> str:
