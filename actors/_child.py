@@ -24,6 +24,7 @@ from ._mailbox import Mailbox
 from ._restart import RestartPolicy
 from ._stopping import Stopping
 from ._task_context import TaskContext
+from ._timeout import HandlerTimeout, until_cut_off
 
 log = logging.getLogger("trouper")
 
@@ -219,6 +220,8 @@ class ActorChild(Child):
     _taken_before: int = 0
     expired: int = 0
     """Incarnations that ended because the deadline of their message passed."""
+    timed_out: HandlerTimeout | None = None
+    """Why this incarnation was cut off, until the keeper is told."""
 
     def all_outlets(self) -> Sequence[Outlet]:
         if not self.outputs:
@@ -292,6 +295,9 @@ class ActorChild(Child):
         return behaviour, context
 
     def _leave(self, scope: trio.CancelScope) -> None:
+        timed_out, self.timed_out = self.timed_out, None
+        if timed_out is not None:
+            raise timed_out
         if not scope.cancelled_caught:
             self.move(Event.END)
         elif self.retired:
@@ -303,6 +309,8 @@ class ActorChild(Child):
     def _settle(self, error: BaseException, box: Mailbox) -> str:
         """Settle what was in hand when an incarnation was ended by an error; return the reason."""
         _, rest = split_cancelled(error)
+        if box.timeout is not None and not self.retired:
+            rest = self._over_time(error, rest, box.timeout.error(box))
         if isinstance(rest, Exception):
             now = trio.current_time()
             self.attempt = 0 if box.leased is None else box.leased.attempt
@@ -316,6 +324,19 @@ class ActorChild(Child):
             return "failed"
         self._return_lease(box)
         return "cancelled" if rest is None else "failed"
+
+    def _over_time(
+        self, error: BaseException, rest: BaseException | None, late: HandlerTimeout | None
+    ) -> BaseException | None:
+        """Return what has failed, when the message in hand may have been over its time."""
+        if late is None or isinstance(rest, HandlerTimeout):
+            return rest
+        if rest is None:
+            # Where the handler was when it was cut off tells more than where this was made.
+            self.timed_out = rest = late.with_traceback(until_cut_off(error.__traceback__))
+        else:
+            rest.add_note(f"after its time was over: {late}")
+        return rest
 
     async def _stop(self, stop: Hook, context: Any, reason: str) -> None:
         message_context.set(self.mailbox.base)

@@ -24,6 +24,7 @@ from ..channels._outlet import NOTHING, EndOfOutput, Outlet
 from ..channels._tracking import Outcome, settle_piece
 from ._dead_letters import DeadLetter
 from ._failure import FailureSummary
+from ._timeout import Timeout
 
 NO_REPEAT: tuple[Any, Any] = (NOTHING, None)
 """There is no send that a yield could repeat."""
@@ -89,6 +90,7 @@ class Leases(Inbox, Lineage):
         "settled",
         "slow",
         "timed",
+        "timeout",
         "tracked",
         "transform",
         "usual",
@@ -129,6 +131,8 @@ class Leases(Inbox, Lineage):
         """(source, reason) -> messages given up after they were taken from their lane."""
         self.emitted = self.resend = 0
         self.tracked = False
+        self.timeout: Timeout | None = None
+        """How long one message may be handled; None: as long as it takes."""
         self._failures: tuple[FailureSummary, ...] = ()
         self._suspects: frozenset[tuple[str, int]] = _NO_SUSPECTS
         """(source, seq) of the last batch that failed, until one of it has failed by itself."""
@@ -149,8 +153,10 @@ class Leases(Inbox, Lineage):
         self.bound: MessageContext | None = None if self.keyed else self.base
         self.current = self.base
         """The context that was bound last."""
-        self.timed = False
+        self.timed = self.timeout is not None
         """Whether the message in hand has a deadline or is tracked: it needs care when it goes."""
+        if self.timed:
+            self.bound = None
         if self.tracked:
             self.note_tracked(False)
         self.scope = scope
@@ -162,7 +168,10 @@ class Leases(Inbox, Lineage):
 
         Raises:
             EndOfOutput: nobody reads what was held any more; it is acknowledged all the same.
+            HandlerTimeout, Cancelled: it was in hand for too long.
         """
+        if self.timeout is not None:
+            await self.timeout.refuse(self)
         ended: EndOfOutput | None = None
         if self.holds:
             for outlet in self.outlets:

@@ -241,10 +241,12 @@ class Mailbox(Leases):
         self.current = context
         deadline = context.deadline
         tracked = context.tracking != ()
-        was_timed, self.timed = self.timed, deadline is not None or tracked
+        timeout = self.timeout
+        was_timed = self.timed
+        self.timed = deadline is not None or tracked or timeout is not None
         if tracked is not self.tracked:
             self.note_tracked(tracked)
-        if tracked:
+        if tracked or timeout is not None:
             # The fast path knows nothing of it: the next message must settle this one.
             self._granted -= self.credit
             self.credit = 0
@@ -253,7 +255,8 @@ class Mailbox(Leases):
         # With a deadline, tracked, or keyed, every message is looked at: None is nobody's context.
         self.bound = None if self.timed or self.keyed else context
         if self.scope is not None and (was_timed or self.timed):
-            self.scope.deadline = math.inf if deadline is None else deadline
+            until = math.inf if deadline is None else deadline
+            self.scope.deadline = until if timeout is None else timeout.arm(self, until)
 
     # -- inner parts -------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from ..actors._run_context import ActionID as ActionID
 from ..actors._run_context import RunContext as RunContext
 from ..actors._stopping import Stopping as Stopping
 from ..actors._task_context import TaskContext as TaskContext
+from ..actors._timeout import HandlerTimeout as HandlerTimeout
 from ..actors._watch import Down as Down
 from ..actors._watch import WatchedDown as WatchedDown
 from ..channels._channel_errors import BrokenResourceError as BrokenResourceError

@@ -70,6 +70,8 @@ class ActorOptions(RestartOptions, total=False):
     on_redelivery: OnRedelivery
     hold_limit: int
     """Most outputs of one message that `on_redelivery="hold"` keeps."""
+    timeout: float
+    """Seconds that one message, or one batch, may be handled; over it, the attempt has failed."""
     max_attempts: int | None
     """Deliveries of one message before it is dead-lettered; None: no limit."""
     shutdown: float
@@ -98,6 +100,7 @@ class Options:
     on_redelivery: OnRedelivery = "repeat"
     hold_limit: int = 1024
     max_attempts: float = 3
+    timeout: float | None = None
     shutdown: float = 5.0
     given: frozenset[str] = frozenset()
     """The options that were given, not left at their default."""
@@ -115,6 +118,7 @@ _TYPES: Mapping[str, tuple[str, tuple[type, ...]]] = {
     "max_items": ("an int", (int,)),
     "hold_limit": ("an int", (int,)),
     "shutdown": ("seconds", (int, float)),
+    "timeout": ("seconds", (int, float)),
     "max_restarts": ("an int", (int,)),
     "period": ("seconds", (int, float)),
     "backoff": ("a trouper.Backoff", (Backoff,)),
@@ -159,7 +163,9 @@ def check_options(kind: Literal["task", "actor"], node: str, given: Mapping[str,
         check_capacity(rest["capacity"], overflow=overflow, owner=repr(node))
     if "max_attempts" in rest:
         rest["max_attempts"] = _check_attempts(node, rest["max_attempts"])
-    for option in ("max_items", "hold_limit", "shutdown"):
+    if rest.get("timeout") == math.inf:
+        raise ValueError(f"timeout of {node!r} has no effect with inf; leave it out")
+    for option in ("max_items", "hold_limit", "shutdown", "timeout"):
         if option in rest and not rest[option] > 0:
             raise ValueError(f"{option} of {node!r} must be > 0, got {rest[option]!r}")
     restart: dict[str, Any] = {"restart": _DEFAULT_RESTART[kind]}

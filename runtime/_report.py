@@ -69,6 +69,8 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Seconds that it has waited for room in front of it, likewise."""
     failures: tuple[FailureSummary, ...]
     """The last few, oldest first."""
+    overdue: float = 0.0
+    """Seconds that a message has been in hand beyond `timeout=`: its handler can't be cut off."""
 
 
 class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -218,7 +220,14 @@ def report_node(child: Child, kind: str, before: tuple[float, int, int], now: fl
         starved=starved,
         blocked=blocked,
         failures=child.failures,
+        overdue=overdue_of(child),
     )
+
+
+def overdue_of(child: Child) -> float:
+    """Return for how long the message in hand has been over its time."""
+    box = child.mailbox if isinstance(child, ActorChild) else None
+    return 0.0 if box is None or box.timeout is None else box.timeout.overdue(box)
 
 
 def output_of(child: Child) -> Any:

@@ -12,6 +12,7 @@ from ..actors._dead_letters import DeadLetter, DeadLetters
 from ..actors._mailbox import Mailbox
 from ..actors._run_context import ActionID
 from ..actors._task_context import TaskContext
+from ..actors._timeout import Timeout
 from ..channels._envelope import Envelope
 from ..channels._fan_in import open_join
 from ..channels._fan_out import open_outlet
@@ -158,6 +159,8 @@ class Wiring:
             transform=transform_of(node),
             base=settings.message_context,
         )
+        if options.timeout is not None:
+            box.timeout = Timeout(options.timeout)
         outlet = self._outlet(box, node)
         child = ActorChild(
             node.name,
