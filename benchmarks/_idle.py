@@ -13,6 +13,7 @@ from trio.testing import wait_all_tasks_blocked
 import trouper
 
 from ._measure import Contest, Scale
+from ._phases import time_phases
 
 ACTORS = 10_000
 
@@ -118,24 +119,17 @@ async def _execute(workflow: trouper.Workflow) -> None:
     (await workflow.execute(deps=end)).unwrap()
 
 
+def _time_execute(workflow: trouper.Workflow) -> float:
+    begin = process_time()
+    trio.run(_execute, workflow)
+    return process_time() - begin
+
+
 def _start_and_stop(make: Callable[[int], trouper.Workflow], actors: int) -> Mapping[str, float]:
     """Return us per actor: declaring it, checking the graph, and running it to its end."""
-    begin = process_time()
-    workflow = make(actors)
-    built = process_time()
-    workflow.check()
-    checked = process_time()
-    workflow.check()
-    checked_again = process_time()
-    trio.run(_execute, workflow)
-    ended = process_time()
-    us = 1e6 / actors
-    # `execute` checks the graph once more; what is left is starting and stopping.
-    return {
-        "build": (built - begin) * us,
-        "check": (checked - built) * us,
-        "start and stop": (ended - checked_again - (checked_again - checked)) * us,
-    }
+    phases = time_phases(partial(make, actors), _time_execute)
+    names = ("build", "check", "start and stop")
+    return {name: took * 1e6 / actors for name, took in zip(names, phases, strict=True)}
 
 
 async def _trio_to_end(actors: int) -> None:

@@ -12,6 +12,7 @@ import trouper
 
 from ._measure import Contest, Sample, Scale
 from ._peers import is_installed
+from ._phases import time_phases
 
 TASKS = 1_000
 
@@ -48,30 +49,19 @@ def _chain(tasks: int) -> trouper.Workflow:
 
 def _time(make: Callable[[int], trouper.Workflow], last: str, tasks: int) -> Mapping[str, float]:
     """Return us per task: declaring it, checking the graph, and executing it."""
-    begin = process_time()
-    workflow = make(tasks)
-    built = process_time()
-    workflow.check()
-    checked = process_time()
-    workflow.check()
-    check_again = process_time() - checked
 
-    async def main() -> float:
+    async def execute(workflow: trouper.Workflow) -> float:
         # Entering and leaving trio costs about 1 ms, and belongs to neither side.
         begin = process_time()
         result = await workflow.execute()
         took = process_time() - begin
         if last not in result.unwrap():
             raise RuntimeError(f"{last!r} has no output")
-        # `execute` checks the graph once more.
-        return took - check_again
+        return took
 
-    us = 1e6 / tasks
-    return {
-        "build": (built - begin) * us,
-        "check": (checked - built) * us,
-        "execute": trio.run(main) * us,
-    }
+    phases = time_phases(partial(make, tasks), lambda workflow: trio.run(execute, workflow))
+    names = ("build", "check", "execute")
+    return {name: took * 1e6 / tasks for name, took in zip(names, phases, strict=True)}
 
 
 def _time_start_soon(tasks: int, *, one_by_one: bool) -> float:

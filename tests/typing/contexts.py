@@ -1,4 +1,5 @@
 """What type checkers know of contexts, tasks and actors. Nothing here runs; `make lint` checks it.
+
 An ignored error is one that has to be there: mypy refuses an ignore without one.
 
 "When you want static typing to line up across a larger workflow, parameterize the upstream and
