@@ -10,6 +10,7 @@ from trio.lowlevel import current_task, wait_task_rescheduled
 from ._block import Block
 from ._context import message_context
 from ._envelope import Envelope, MessageContext, Origin, bounded, origin_text
+from ._gate import Gate
 from ._lane import NOBODY, NOTHING_YET, Lane
 from ._lineage import Lineage
 from ._meter import Meter, SliceMeter, let_others_run
@@ -56,6 +57,7 @@ class Outlet:
         "_ending",
         "_granted_at",
         "_meter",
+        "gate",
         "held",
         "lanes",
         "last",
@@ -96,6 +98,7 @@ class Outlet:
         """Asked for who follows what comes from a new message, given its payload and id."""
         self.tracked = False
         """Whether anybody may follow what is sent now."""
+        self.gate: Gate | None = None
         self._ending = ""
         self._granted_at = 0
 
@@ -123,8 +126,17 @@ class Outlet:
     def refresh(self) -> None:
         """Choose the short cut anew, after anything that it depends on has changed."""
         self.tracked = self.tracker is not None or self.lineage.tracked
-        special = self._ending or self.held is not None or self.lineage.resend or self.tracked
-        self.one = self.lanes[0] if len(self.lanes) == 1 and not special else None
+        self.one = self.lanes[0] if len(self.lanes) == 1 and not self.is_special() else None
+
+    def is_special(self) -> bool:
+        """Return whether anything has to be done with a message but to place it."""
+        return bool(
+            self._ending
+            or self.held is not None
+            or self.lineage.resend
+            or self.tracked
+            or self.gate is not None
+        )
 
     def finish_after_next(self, reason: str) -> None:
         """Accept one more message, then end the sender with `EndOfOutput` (drain)."""
@@ -207,6 +219,8 @@ class Outlet:
         elif self.held is not None and lineage.leased is not None:
             self._hold(payload)
         else:
+            if self.gate is not None:
+                await self.pass_gate()
             if not self.lanes:
                 # Nobody reads, so nobody ever makes this task wait: it must let others run itself.
                 await self._make_room(self.meter.grant(1))
@@ -217,6 +231,14 @@ class Outlet:
             self._place(payload, lineage.next_origin(), resent)
         if self._ending:
             raise EndOfOutput(self._ending, lineage)
+
+    async def pass_gate(self) -> None:
+        """Wait until the sender may make a message. What it makes from one in hand always may."""
+        while self.gate is not None and self.lineage.leased is None:
+            if self.gate.lets_out():
+                self.gate.spend()
+                break
+            await self.gate.let_out()
 
     async def put_many(self, payloads: Sequence[Any]) -> None:
         """Send messages in order, as many at once as there is room for.

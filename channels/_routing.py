@@ -55,7 +55,7 @@ class RoutingOutlet(Outlet):
         self._credit = self._granted = 0
         """Sends until the next look at the clock."""
         self._plain = False
-        """Whether nothing but a reader has to be chosen for a message."""
+        """Whether there are readers, and nothing but one of them has to be chosen for a message."""
         self._placed: dict[int, Lane] = {}
         """Which reader got the n-th output of the message in hand."""
         self._placed_for: Envelope[Any] | None = None
@@ -81,8 +81,7 @@ class RoutingOutlet(Outlet):
 
     def refresh(self) -> None:
         super().refresh()
-        special = self._ending or self.held is not None or self.lineage.resend or self.tracked
-        self._plain = not (special or self.taps)
+        self._plain = not (self.is_special() or self.taps)
 
     def sent_in_all(self) -> int:
         """Return how many messages were sent, to whichever reader."""
@@ -149,6 +148,8 @@ class RoutingOutlet(Outlet):
         elif self.held is not None and lineage.leased is not None:
             self._hold(payload)
         else:
+            if self.gate is not None:
+                await self.pass_gate()
             answer = self.ask(payload)
             if not (self._plain and self._credit > 0 and self.put_at_once(payload, answer)):
                 await self._send(payload, answer, resent)
