@@ -56,7 +56,8 @@ def catch_interrupts(
     try:
         yield receive
     finally:
-        for number, handler in before.items():
+        # Ctrl-C last: from then on it may raise here, and nothing may be left to put back.
+        for number, handler in reversed(before.items()):
             # None: whatever was there was not set from Python, and can't be put back from it.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 

@@ -4,6 +4,7 @@ import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -131,6 +132,27 @@ def test_run_blocks_until_the_graph_ends() -> None:
     result = trouper.run(finite())
     assert result.ok
     assert not result.interrupted
+
+
+def test_ctrl_c_at_the_very_end_leaves_no_handler_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes when its own handler is back: the run is over, and SIGTERM is as before."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    put_back: list[int] = []
+    real = signal.signal
+
+    def put(number: int, handler: Any) -> Any:
+        replaced = real(number, handler)
+        if getattr(replaced, "__module__", "") == "trouper.runtime._interrupts":
+            put_back.append(number)
+            if number == signal.SIGINT:
+                signal.raise_signal(signal.SIGINT)
+        return replaced
+
+    monkeypatch.setattr(signal, "signal", put)
+    with pytest.raises(KeyboardInterrupt):
+        trouper.run(finite())
+    assert sorted(put_back) == [signal.SIGINT, signal.SIGTERM]
+    assert {number: signal.getsignal(number) for number in before} == before
 
 
 def test_a_harness_is_taken_as_by_the_other_ways_to_run() -> None:
