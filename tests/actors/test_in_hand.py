@@ -10,6 +10,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trouper
 from harness.bodies import counts
+from harness.stage import Stage
 from trouper import Harness, OperationMeter
 
 # -- loops in loops ------------------------------------------------------------------------------
@@ -83,6 +84,25 @@ async def test_a_message_from_outside_in_the_middle_of_a_loop(autojump_clock: Mo
 
 
 # -- several tasks -------------------------------------------------------------------------------
+
+
+async def test_the_end_of_the_input_takes_no_message_from_another_task() -> None:
+    """X22: a loop that begins at the end must not acknowledge what another task has in hand."""
+
+    async def run(ctx: trouper.ActorContext) -> None:
+        await ctx.receive()
+        held = ctx.message
+
+        async def intrude() -> None:
+            with pytest.raises(trio.BusyResourceError):
+                await anext(aiter(ctx))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(intrude)
+        assert ctx.message is held is not None
+
+    stage = await Stage(run).live(1)
+    assert (len(stage.ended), stage.child.failed) == (1, 0)
 
 
 @pytest.mark.parametrize("operations", [1, 2, 3, 5])
