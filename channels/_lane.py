@@ -87,7 +87,7 @@ class Lane:
         self.target = target
         self.reader = reader
         self.capacity = 1 if overflow == "latest" else capacity
-        self.overflow = overflow
+        self.overflow: OverflowPolicy = overflow
         is_short = overflow == "block" and 1 <= capacity <= MAX_CHUNK
         self.behind_first = int(capacity) - 1 if is_short else -1
         """Of a lane that never drops, and whose sender has to wait after a chunk at most: how many

@@ -13,7 +13,7 @@ from enum import Enum
 from inspect import iscoroutinefunction
 from numbers import Number
 from reprlib import repr as shortened
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from zlib import crc32
 
 from attrs import field, frozen
@@ -70,7 +70,7 @@ def hash_key(key: Any) -> int:
     Raises:
         TypeError: it is no key (rule 1).
     """
-    kind = type(key)
+    kind: type[Any] = type(key)
     if kind is str:
         return crc32(key.encode("utf-8", "surrogatepass"))
     if kind in _NUMBERS:
@@ -92,7 +92,7 @@ def _hash_rest(key: Any) -> int:
         return crc32(key)
     if isinstance(key, tuple):
         number = 1
-        for part in key:
+        for part in cast("tuple[object, ...]", key):
             number = (number * 1_000_003 ^ hash_key(part)) & _MASK
         return number
     if key is None:

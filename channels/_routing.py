@@ -9,6 +9,7 @@ Rule 3: an output that comes again (its sender failed and repeats it) goes to th
 first, if that one still lives.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,7 +24,7 @@ from ._meter import MAX_CHUNK, Meter, let_others_run
 from ._outlet import READERS_TURN, EndOfOutput, Outlet
 
 
-class RoutingOutlet(Outlet):
+class RoutingOutlet(Outlet, ABC):
     """Sends each message to one reader, and to everybody who looks on."""
 
     __slots__ = (
@@ -81,7 +82,7 @@ class RoutingOutlet(Outlet):
 
     def refresh(self) -> None:
         super().refresh()
-        self._plain = not (self.is_special() or self.taps)
+        self._plain = bool(self.readers) and not (self.is_special() or self.taps)
 
     def sent_in_all(self) -> int:
         """Return how many messages were sent, to whichever reader."""
@@ -94,14 +95,16 @@ class RoutingOutlet(Outlet):
 
     # -- what the two kinds do in their own way ----------------------------------------------
 
+    @abstractmethod
     def ask(self, payload: Any) -> Any:
         """Return what is to be known of a message before a reader is chosen for it.
 
         Raises:
             PartitionError: the user's function gave no usable answer.
         """
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     def choice(self, answer: Any, first: Lane | None) -> tuple[Choice, Lane | None]:
         """Return what to do with a message now.
 
@@ -109,15 +112,17 @@ class RoutingOutlet(Outlet):
             answer: what `ask` has returned.
             first: the reader that had this output before, while it lives.
         """
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     async def wait_room(self, lane: Lane | None) -> None:
         """Wait until there may be room; `lane` is what the choice named."""
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     def put_at_once(self, payload: Any, answer: Any) -> bool:
         """Send if a reader has room, there being nothing else to look at; False: not sent."""
-        raise NotImplementedError
+        ...
 
     def put_part(self, payloads: Sequence[Any], at: int) -> int:
         """Send some from `at` on, likewise; return how many that were."""
@@ -165,7 +170,10 @@ class RoutingOutlet(Outlet):
             return await super().put_many(payloads)
         at = 0
         while at < len(payloads):
-            if self._plain and self._credit > 0 and (sent := self.put_part(payloads, at)):
+            if self._plain and self._credit <= 0:
+                await self._look_at_clock()
+                continue
+            if self._plain and (sent := self.put_part(payloads, at)):
                 at += sent
                 continue
             try:

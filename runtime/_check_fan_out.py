@@ -1,7 +1,7 @@
 """Whether a node has readers to choose from, and whether what chooses fits its messages."""
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal, get_args, get_origin
 
 from ..channels._partition import Partition
@@ -14,9 +14,9 @@ from ._node import Node
 
 def fan_out_problems(graph: Graph) -> Iterator[str]:
     routing = [node for node in graph.nodes.values() if node.options.fan_out != "broadcast"]
-    leaving = _leaving(graph) if routing else {}
+    leaving = _leaving(graph, [node.name for node in routing])
     for node in routing:
-        outputs = leaving.get(node.name, {})
+        outputs = leaving[node.name]
         shared = {output: links for output, links in outputs.items() if len(links) > 1}
         fan_out = node.options.fan_out
         if not shared:
@@ -26,12 +26,14 @@ def fan_out_problems(graph: Graph) -> Iterator[str]:
                 yield from _misfits(node, fan_out, output, links)
 
 
-def _leaving(graph: Graph) -> Mapping[str, Mapping[str | None, Sequence[Link]]]:
-    """Return the links that leave each node, by output."""
-    found: dict[str, dict[str | None, list[Link]]] = {}
-    for link in graph.links:
-        outputs = found.setdefault(link.producer.name, {})
-        outputs.setdefault(link.upstream.output, []).append(link)
+def _leaving(
+    graph: Graph, names: Collection[str]
+) -> Mapping[str, Mapping[str | None, Sequence[Link]]]:
+    """Return the links that leave these nodes, by output."""
+    found: dict[str, dict[str | None, list[Link]]] = {name: {} for name in names}
+    for link in graph.links if names else ():
+        if link.producer.name in found:
+            found[link.producer.name].setdefault(link.upstream.output, []).append(link)
     return found
 
 

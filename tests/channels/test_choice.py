@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum, IntEnum, StrEnum
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -169,8 +169,8 @@ def test_a_function_that_raises_is_named_with_the_message(partition: Partition, 
     [
         (lambda: Partition(), "takes one function"),
         (lambda: Partition(str, to=str), "takes one function"),
-        (lambda: Partition(3), "key of Partition must be a function, got 3"),
-        (lambda: Partition(to="a"), "to of Partition must be a function, got 'a'"),
+        (lambda: Partition(cast("Any", 3)), "key of Partition must be a function, got 3"),
+        (lambda: Partition(to=cast("Any", "a")), "to of Partition must be a function, got 'a'"),
         (lambda: Partition(_wait), "is async; do what waits in the actor"),
         (lambda: Partition(_Waits()), "is async; do what waits in the actor"),
     ],
