@@ -14,9 +14,11 @@ from ..channels._context import message_context
 from ..channels._envelope import Envelope
 from ..channels._inbox import EndOfInput
 from ..channels._outlet import NOTHING, Outlet
+from . import _early
 from ._every import Every
 from ._lease import NO_REPEAT
 from ._mailbox import Mailbox
+from ._settled import Follower, OnSettled, check_on_settled
 from ._stopping import Stopping
 from ._task_context import DepsT, InputT, StateT, TaskContext
 from ._unconnected import NO_OUTLET, UNCONNECTED
@@ -161,6 +163,41 @@ class ActorContext(TaskContext[StateT, DepsT, InputT], Generic[StateT, DepsT, In
         """The envelope in hand (of a batch, the first); None if there is none."""
         return self._mailbox.leased
 
+    @property
+    def messages(self) -> tuple[Envelope[Any], ...]:
+        """The envelopes in hand: all that are left of a batch, else one, or none."""
+        return tuple(self._mailbox.envelopes_in_hand())
+
+    def ack(self, envelope: Envelope[Any] | None = None) -> None:
+        """Acknowledge the message in hand now, not when the next one is asked for.
+
+        Args:
+            envelope: one of a batch (see `messages`); None: all that is in hand.
+
+        Raises:
+            RuntimeError: nothing is in hand, or outputs wait for the acknowledgement.
+            ValueError, TypeError: `envelope` is not in hand, or no envelope.
+        """
+        _early.ack(self._mailbox, envelope)
+
+    def reject(self, reason: str | Exception, envelope: Envelope[Any] | None = None) -> None:
+        """Say that the message in hand can't be handled, without a crash: a failed attempt.
+
+        It comes again, or is a dead letter after `max_attempts`; `reason` stands in its history.
+
+        Raises:
+            RuntimeError, ValueError, TypeError: as `ack`; or `reason` is no text or exception.
+        """
+        _early.reject(self._mailbox, reason, envelope)
+
+    def release(self, envelope: Envelope[Any] | None = None) -> None:
+        """Give the message in hand back: it comes again, and that was no failed attempt.
+
+        Raises:
+            RuntimeError, ValueError, TypeError: as `ack`.
+        """
+        _early.release(self._mailbox, envelope)
+
     # -- out ---------------------------------------------------------------------------------
 
     async def send(self, x: OutputT, to: str | None = None) -> None:
@@ -210,6 +247,22 @@ class ActorContext(TaskContext[StateT, DepsT, InputT], Generic[StateT, DepsT, In
                 f"declare it with outputs={{{to!r}: Type}}"
             )
         return self._outputs[to]
+
+    def on_settled(self, fn: OnSettled | None) -> None:
+        """Call `fn(Settled)` for each output from now on, once all that comes from it is settled.
+
+        So a source knows how far it may move its offset. `fn` is called once for each, in the task
+        that settles the last of it, so it can't wait; what it raises is logged and counted. None
+        ends it for further outputs.
+
+        Raises:
+            TypeError: `fn` is no function, or an async one.
+            NotImplementedError: this context was made by hand and is connected to no run.
+        """
+        check_on_settled(fn)
+        box = self._mailbox
+        box.refuse_if_unconnected()
+        box.follow(None if fn is None else Follower(box.name, fn, box.count_unheard))
 
     # -- time --------------------------------------------------------------------------------
 

@@ -376,7 +376,7 @@ class ActorChild(Child):
         return self._taken() > self._taken_before
 
     def may_go_on(self) -> bool:
-        return not self.stopping and not (self.mailbox.at_end() and not self.mailbox.returned)
+        return not self.stopping and not (self.mailbox.at_end() and not self.mailbox.comes_again())
 
     def close(self) -> None:
         if not self.mailbox.closed:

@@ -1,7 +1,8 @@
 """Where messages go that could not be handled, with their history."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from time import time
 from typing import Any
 
 import msgspec
@@ -12,6 +13,17 @@ from ._failure import FailureSummary
 DEFAULT_BOUND = 10_000
 
 
+class Attempt(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """One delivery that failed."""
+
+    number: int
+    """From 1; it begins anew when a dead letter is put back."""
+    node: str
+    at: float
+    """Seconds since the epoch."""
+    failure: FailureSummary
+
+
 class DeadLetter(msgspec.Struct, frozen=True):
     """One message that was given up."""
 
@@ -19,12 +31,23 @@ class DeadLetter(msgspec.Struct, frozen=True):
     """Who could not handle it."""
     envelope: Envelope[Any]
     reason: str
-    """`max_attempts`, `expired`, or why it was dropped."""
-    failures: tuple[FailureSummary, ...] = ()
-    """What each attempt ended with, oldest first."""
+    """`max_attempts`, `expired`, `invalid`, `stopped`, or why it was dropped."""
+    attempts: tuple[Attempt, ...] = ()
+    """Its failed deliveries, oldest first; the last 20."""
+    placed: int = 0
+    """Outputs that its attempts have placed."""
+    at: float = msgspec.field(default_factory=time)
+    """When it was given up, seconds since the epoch."""
 
+    @property
+    def id(self) -> str:
+        """`Envelope.id`."""
+        return self.envelope.id
 
-DeadLetter.__module__ = "trouper"
+    @property
+    def failures(self) -> tuple[FailureSummary, ...]:
+        """What each attempt ended with, oldest first."""
+        return tuple(each.failure for each in self.attempts)
 
 
 class DeadLetters:
@@ -33,17 +56,35 @@ class DeadLetters:
     def __init__(self, bound: int = DEFAULT_BOUND) -> None:
         self._kept: deque[DeadLetter] = deque(maxlen=bound)
         self.total = 0
+        self.taken = 0
+        """How many were put back."""
 
     @property
     def fallen_out(self) -> int:
-        return self.total - len(self._kept)
+        return self.total - self.taken - len(self._kept)
 
     def add(self, letter: DeadLetter) -> None:
         self._kept.append(letter)
         self.total += 1
+
+    def choose(self, wanted: Callable[[DeadLetter], object]) -> list[DeadLetter]:
+        """Return those for which `wanted` is true, oldest first."""
+        return [letter for letter in tuple(self._kept) if wanted(letter)]
+
+    def take(self, letter: DeadLetter) -> bool:
+        """Take one out, told by identity; return whether it was here."""
+        for at, kept in enumerate(self._kept):
+            if kept is letter:
+                del self._kept[at]
+                self.taken += 1
+                return True
+        return False
 
     def __iter__(self) -> Iterator[DeadLetter]:
         return iter(tuple(self._kept))
 
     def __len__(self) -> int:
         return len(self._kept)
+
+
+DeadLetter.__module__ = Attempt.__module__ = "trouper"

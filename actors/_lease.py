@@ -8,6 +8,7 @@ attempt comes again (cases X12, X22).
 import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from time import time
 from typing import Any
 
 import msgspec
@@ -16,14 +17,16 @@ from trio.lowlevel import Task
 
 from ..channels._block import Block
 from ..channels._envelope import NO_CONTEXT, Envelope, MessageContext
-from ..channels._fan_in import Join
+from ..channels._fan_in import Join, Joined
 from ..channels._inbox import Inbox
 from ..channels._lineage import Lineage
 from ..channels._meter import Meter
 from ..channels._outlet import NOTHING, EndOfOutput, Outlet
 from ..channels._tracking import Outcome, settle_piece
-from ._dead_letters import DeadLetter
+from ._dead_letters import Attempt, DeadLetter
 from ._failure import FailureSummary
+from ._later import Later
+from ._settled import Follower
 from ._timeout import Timeout
 
 NO_REPEAT: tuple[Any, Any] = (NOTHING, None)
@@ -40,7 +43,7 @@ class Returned(msgspec.Struct, frozen=True, gc=False):
     envelope: Envelope[Any]
     placed: int = 0
     """Outputs that earlier attempts have placed."""
-    failures: tuple[FailureSummary, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
 
 
 _NO_SUSPECTS: frozenset[tuple[str, int]] = frozenset()
@@ -63,7 +66,7 @@ class Leases(Inbox, Lineage):
     """Knows the message in hand and those that come again; outlives incarnations."""
 
     __slots__ = (
-        "_failures",
+        "_attempts",
         "_suspects",
         "base",
         "batch",
@@ -72,15 +75,19 @@ class Leases(Inbox, Lineage):
         "coro",
         "current",
         "emitted",
+        "follower",
         "holds",
         "keeps_ids",
         "keyed",
+        "later",
         "leased",
         "max_attempts",
         "on_dead",
         "outlets",
         "owner",
         "redelivered",
+        "rejected",
+        "released",
         "repeat",
         "repeated",
         "resend",
@@ -93,6 +100,7 @@ class Leases(Inbox, Lineage):
         "timeout",
         "tracked",
         "transform",
+        "unheard",
         "usual",
     )
 
@@ -105,6 +113,7 @@ class Leases(Inbox, Lineage):
         keyed: bool = False,
         max_attempts: float = 3,
         on_dead: Callable[[DeadLetter], None] | None = None,
+        later: Later[Returned] | None = None,
         transform: Callable[[Any, str], Any] | None = None,
         base: MessageContext = NO_CONTEXT,
     ) -> None:
@@ -123,7 +132,15 @@ class Leases(Inbox, Lineage):
         """The context outside of any message."""
         self.outlets: tuple[Outlet, ...] = ()
         self.returned: deque[Returned] = _NONE_RETURNED
+        self.later = later
+        """Messages that wait out their redelivery delay; None: there is no delay."""
         self.redelivered: int = 0
+        self.rejected: int = 0
+        """Messages that `ctx.reject` has settled."""
+        self.released: int = 0
+        """Messages that `ctx.release` has given back: they are no failed attempts (case X26)."""
+        self.unheard: int = 0
+        """Calls of a function given to `ctx.on_settled` that failed."""
         self.repeated: int = 0
         self.conflicts: int = 0
         """Keys of `custom_context` on which the messages of a batch disagreed."""
@@ -131,9 +148,11 @@ class Leases(Inbox, Lineage):
         """(source, reason) -> messages given up after they were taken from their lane."""
         self.emitted = self.resend = 0
         self.tracked = False
+        self.follower: Follower | None = None
+        """Who follows every output (`ctx.on_settled`)."""
         self.timeout: Timeout | None = None
         """How long one message may be handled; None: as long as it takes."""
-        self._failures: tuple[FailureSummary, ...] = ()
+        self._attempts: tuple[Attempt, ...] = ()
         self._suspects: frozenset[tuple[str, int]] = _NO_SUSPECTS
         """(source, seq) of the last batch that failed, until one of it has failed by itself."""
         self.begin(None)
@@ -159,6 +178,8 @@ class Leases(Inbox, Lineage):
             self.bound = None
         if self.tracked:
             self.note_tracked(False)
+        if self.follower is not None:
+            self.follow(None)  # the new incarnation says for itself whether it wants to hear
         self.scope = scope
         self.repeat = NO_REPEAT
         self.credit = 0
@@ -180,7 +201,7 @@ class Leases(Inbox, Lineage):
                 except EndOfOutput as end:
                     ended = end
         if self.leased is not None:
-            for envelope in self._envelopes_in_hand():
+            for envelope in self.envelopes_in_hand():
                 settle_piece(self, envelope, "acknowledged")
         self._let_go()
         if ended is not None:
@@ -204,42 +225,83 @@ class Leases(Inbox, Lineage):
             # Nobody knows which one was at fault: they come again one by one, and only then count.
             self._suspects = frozenset((each.source, each.seq) for each in batch)
             for envelope in reversed(batch):
-                self._return(Returned(envelope))
+                self.come_again(Returned(envelope), first=True)
         elif leased is not None:
             if counts and (leased.source, leased.seq) in self._suspects:
                 # The one at fault in its batch, whose failure has been counted.
                 self._suspects, counts = _NO_SUSPECTS, False
-            failures = (*self._failures, failure)[-KEPT_ATTEMPTS:]
-            if self.is_last_attempt():
-                self._give_up(leased, "max_attempts", failures)
-            else:
-                again = msgspec.structs.replace(leased, attempt=leased.attempt + 1)
-                self._return(Returned(again, max(self.resend, self.emitted_now()), failures))
+            self.fail(leased, failure, first=True)
         self._let_go()
         return counts
 
+    def fail(
+        self, envelope: Envelope[Any], failure: FailureSummary, *, first: bool = False
+    ) -> None:
+        """Count a failed attempt of a message in hand: it comes again, or is given up now."""
+        placed, attempts = self.history_of(envelope)
+        number = envelope.attempt
+        attempt = Attempt(number=number, node=self.name, at=time(), failure=failure)
+        item = Returned(envelope, placed, (*attempts, attempt)[-KEPT_ATTEMPTS:])
+        if number >= self.max_attempts:
+            self._give_up(item, "max_attempts")
+            return
+        again = msgspec.structs.replace(
+            item, envelope=msgspec.structs.replace(envelope, attempt=number + 1)
+        )
+        if self.later is None or not self.put_off(again, failed=number):
+            self.come_again(again, first=first)
+
     def release(self) -> None:
         """The handler was cancelled: what is in hand comes again, the attempt not counted."""
-        placed = max(self.resend, self.emitted_now())
-        batch = self._envelopes_of_batch()
-        for envelope in reversed(batch):
-            self._return(Returned(envelope))
-        if self.leased is not None and not batch:
-            self._return(Returned(self.leased, placed, self._failures))
+        for envelope in reversed(self.envelopes_in_hand()):
+            self.come_again(Returned(envelope, *self.history_of(envelope)), first=True)
         self._let_go()
 
     def _envelopes_of_batch(self) -> Sequence[Envelope[Any]]:
         batch = self.batch
         return tuple(batch.envelopes()) if isinstance(batch, Block) else batch
 
-    def _envelopes_in_hand(self) -> Sequence[Envelope[Any]]:
-        return self._envelopes_of_batch() or ([] if self.leased is None else [self.leased])
+    def envelopes_in_hand(self) -> Sequence[Envelope[Any]]:
+        return self._envelopes_of_batch() or (() if self.leased is None else (self.leased,))
+
+    def history_of(self, envelope: Envelope[Any]) -> tuple[int, tuple[Attempt, ...]]:
+        """Return how many outputs of a message in hand were placed, and its failed attempts.
+
+        Of one of a batch nobody knows the outputs, and it has not failed by itself yet.
+        """
+        if self.batch or envelope is not self.leased:
+            return 0, ()
+        return max(self.resend, self.emitted_now()), self._attempts
+
+    def put_down(self, chosen: Sequence[Envelope[Any]]) -> None:
+        """Have these not in hand any more; the rest of a batch stays."""
+        settled = {(each.source, each.seq) for each in chosen}
+        rest = [e for e in self.envelopes_in_hand() if (e.source, e.seq) not in settled]
+        if not rest:
+            return self._let_go()
+        self.batch = rest if len(rest) > 1 else ()
+        first, leased = rest[0], self.leased
+        if leased is None or (first.source, first.seq) != (leased.source, leased.seq):
+            # What is made from now on is made from this one.
+            self.leased = first
+            self.emitted = 0
+            self.root = None if self.keeps_ids else self.leased
 
     def note_tracked(self, tracked: bool) -> None:
         """Let the outputs know whether somebody follows what comes from the message in hand."""
         self.tracked = tracked
         for outlet in self.outlets:
             outlet.refresh()
+
+    def follow(self, follower: Follower | None) -> None:
+        """Let every output from now on be followed, or none."""
+        self.follower = follower
+        for outlet in self.outlets:
+            outlet.tracker = None if follower is None else follower.begin
+            outlet.refresh()
+
+    def count_unheard(self) -> None:
+        self.unheard += 1
 
     def expire(self) -> None:
         """The deadline of the message in hand passed while it was handled."""
@@ -248,38 +310,74 @@ class Leases(Inbox, Lineage):
             self.release()
         else:
             assert self.leased is not None
-            self._give_up(self.leased, "expired", self._failures)
+            self._give_up(Returned(self.leased, *self.history_of(self.leased)), "expired")
         self._let_go()
 
     def close(self, fate: Outcome = "dropped") -> None:
         """Take nothing more: what waits to come again is dead-lettered, what is queued dropped."""
+        if self.later:
+            self._fall_due(math.inf)
         while self.returned:
-            item = self.returned.popleft()
-            self._give_up(item.envelope, "stopped", item.failures)
+            self._give_up(self.returned.popleft(), "stopped")
+        lanes = () if fate == "dropped" or self.on_dead is None else self.lanes
+        # What an edge keeps by itself (`keep_dropped`) is kept by it.
+        left = [envelope for lane in lanes if lane.on_drop is None for envelope in lane.buffer]
         super().close(fate)
+        for envelope in left:
+            # They were never handled (case K2): counted as dropped, but not lost.
+            assert self.on_dead is not None
+            self.on_dead(DeadLetter(self.name, envelope, "stopped"))
 
     # -- inner parts -------------------------------------------------------------------------
 
-    def _return(self, item: Returned) -> None:
+    def come_again(self, item: Returned, *, first: bool = False) -> None:
+        """Let a message come again before any new one, behind those that do already, or first."""
         if not self.returned:
             self.returned = deque()
-        self.returned.appendleft(item)
+        if first:
+            self.returned.appendleft(item)
+        else:
+            self.returned.append(item)
+        self._look_at_each()
 
-    def _give_up(
-        self, envelope: Envelope[Any], reason: str, failures: tuple[FailureSummary, ...]
-    ) -> None:
+    def put_off(self, item: Returned, *, failed: int) -> bool:
+        """Let a message come again after its delay; return False if that is at once."""
+        assert self.later is not None
+        is_kept = self.later.add(item, failed=failed, now=trio.current_time())
+        if is_kept:
+            self._look_at_each()
+        return is_kept
+
+    def _look_at_each(self) -> None:
+        """Let the fast path hand out nothing more: it knows only of new messages."""
+        self.usual = None
+        self._granted -= self.credit
+        self.credit = 0
+
+    def _fall_due(self, now: float) -> None:
+        """Let those come again whose delay is over."""
+        assert self.later is not None
+        for item in self.later.take_due(now):
+            self.come_again(item)
+
+    def comes_again(self) -> bool:
+        """Return whether any message comes again, now or later."""
+        return bool(self.returned or self.later)
+
+    def _give_up(self, item: Returned, reason: str) -> None:
+        envelope = item.envelope
         for source in self._sources(envelope):
             key = (source, reason)
             self.settled[key] = self.settled.get(key, 0) + 1
         outcome = _OUTCOMES.get(reason, "dead_lettered")
         settle_piece(self, envelope, outcome, f"{self.name}: {reason}")
         if self.on_dead is not None:
-            self.on_dead(DeadLetter(self.name, envelope, reason, failures))
+            self.on_dead(DeadLetter(self.name, envelope, reason, item.attempts, item.placed))
 
     def _let_go(self) -> None:
         self.leased = self.root = None
         self.batch = ()
-        self._failures = ()
+        self._attempts = ()
         for outlet in self.outlets:
             if outlet.held:
                 outlet.held.clear()
@@ -289,7 +387,8 @@ class Leases(Inbox, Lineage):
     def in_hand(self) -> Mapping[str, int]:
         """Return how many messages of each source are leased or come again."""
         counts: dict[str, int] = {}
-        for envelope in [*self._envelopes_in_hand(), *(item.envelope for item in self.returned)]:
+        waiting = [*self.returned, *(() if self.later is None else self.later.waiting())]
+        for envelope in [*self.envelopes_in_hand(), *(item.envelope for item in waiting)]:
             for source in self._sources(envelope):
                 counts[source] = counts.get(source, 0) + 1
         for source in () if self.join is None else self.join.fresh:
@@ -297,5 +396,5 @@ class Leases(Inbox, Lineage):
         return counts
 
     def _sources(self, envelope: Envelope[Any]) -> Sequence[str]:
-        """Return whose messages an envelope stands for: of a join, no second one is in hand."""
-        return [envelope.source] if self.join is None else self.join.taken
+        """Return whose messages an envelope stands for: several, if it was joined from them."""
+        return envelope.taken if isinstance(envelope, Joined) else (envelope.source,)

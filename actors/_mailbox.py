@@ -5,6 +5,7 @@ Asking for the next message acknowledges the last. Messages that come again come
 
 import math
 from collections.abc import Callable
+from time import time
 from types import MappingProxyType
 from typing import Any
 
@@ -13,9 +14,12 @@ from trio.lowlevel import Abort, Task, current_task
 
 from ..channels._context import merge_contexts, message_context
 from ..channels._envelope import Envelope, MessageContext
+from ..channels._inbox import EndOfInput
 from ..channels._outlet import NOTHING
+from ._dead_letters import Attempt
 from ._failure import summarize
-from ._lease import Leases, NeverRunning
+from ._later import Later
+from ._lease import Leases, NeverRunning, Returned
 
 
 class InvalidMessage(ValueError):
@@ -37,11 +41,19 @@ class Mailbox(Leases):
         if self._settle_last():
             await self.finish()
         while True:
+            if self.later:
+                self._fall_due(trio.current_time())
             if self.returned:
                 envelope = await self._next_returned()
+            elif self.later:
+                if not await self._wait_beside_later(self.later):
+                    continue
+                envelope = self._next_new()
             else:
                 if self.credit <= 0:
                     await self._wait_for_input()
+                if self.credit <= 0:
+                    continue  # woken because a message comes again
                 envelope = self._next_new()
             payload = self.hand_out(envelope)
             if payload is not NOTHING:
@@ -95,9 +107,10 @@ class Mailbox(Leases):
             or self.holds
             or self.timed
             or self.returned
+            or self.later
             or self.slow
             or self.resend
-            or self._failures
+            or self._attempts
             or self.on_idle is not None
         )
         self.usual = None if special else self.owner
@@ -138,6 +151,19 @@ class Mailbox(Leases):
             self.bind(self.base)
             raise
 
+    async def _wait_beside_later(self, later: Later[Returned]) -> bool:
+        """Wait for a new message, but no longer than until one comes again; True: there is one."""
+        with trio.CancelScope(deadline=later.next_at):
+            if not later.is_full():
+                try:
+                    await self._wait_for_input()
+                except EndOfInput:
+                    pass  # those that wait for their time come all the same
+                else:
+                    return self.credit > 0
+            await self.park()
+        return False
+
     def hand_out(self, envelope: Envelope[Any]) -> Any:
         """Return what the actor sees of a message, now in hand; NOTHING if it was given up."""
         context = envelope.context
@@ -168,7 +194,9 @@ class Mailbox(Leases):
             return self.transform(envelope.payload, envelope.source)
         except InvalidMessage as invalid:
             self._let_go()
-            self._give_up(envelope, "invalid", (summarize(invalid),))
+            failure = summarize(invalid)
+            attempt = Attempt(number=envelope.attempt, node=self.name, at=time(), failure=failure)
+            self._give_up(Returned(envelope, attempts=(attempt,)), "invalid")
             return NOTHING
 
     def refuse_if_unconnected(self) -> None:
@@ -176,7 +204,7 @@ class Mailbox(Leases):
 
     async def take_batch(self, most: int) -> list[Any]:
         """Lease up to `most` messages as one; wait for the first. They are settled together."""
-        if self.returned or self.slow:
+        if self.returned or self.later or self.slow:
             return [await self.take_slow()]
         self.usual = None
         if self._settle_last():
@@ -187,6 +215,8 @@ class Mailbox(Leases):
                 await self._wait_for_input()
             finally:
                 self.most = 0
+            if self.credit <= 0 and self.block is None:
+                return [await self.take_slow()]  # woken because a message comes again
             if self.resend:
                 self._expect_resent(0)
             payloads = self._lease_batch(most)
@@ -263,7 +293,8 @@ class Mailbox(Leases):
     def _settle_last(self) -> bool:
         """Let go of the message in hand; return True if it takes more than that to settle it."""
         task = current_task()
-        if self._waiting or (self.leased is not None and self._is_held_by_another(task)):
+        is_waited_for = self._waiting or self.parked is not None
+        if is_waited_for or (self.leased is not None and self._is_held_by_another(task)):
             raise trio.BusyResourceError(
                 f"another task of {self.name!r} has a message in hand or waits for one; receive in "
                 "one task and hand messages on, or run several of this actor side by side"
@@ -282,8 +313,8 @@ class Mailbox(Leases):
         self.leased = self.root = None
         if self.batch:
             self.batch = ()
-        if self._failures:
-            self._failures = ()
+        if self._attempts:
+            self._attempts = ()
         return False
 
     def _is_held_by_another(self, task: Task) -> bool:
@@ -301,7 +332,7 @@ class Mailbox(Leases):
             await self._let_others_run()
             self.meter.restart()
         item = self.returned.popleft()
-        self._failures = item.failures
+        self._attempts = item.attempts
         self.redelivered += 1
         self._expect_resent(item.placed)
         # The fast path knows nothing of resent outputs: the next message must come here again.
@@ -312,7 +343,7 @@ class Mailbox(Leases):
         if self.resend:
             self._expect_resent(0)
         envelope = self.pop()
-        if self.slow:
+        if self.slow or self.later:
             self.credit = self._granted = 0
         return envelope
 
@@ -344,5 +375,6 @@ class Mailbox(Leases):
         deadline = envelope.context.deadline
         if deadline is None or trio.current_time() < deadline:
             return False
-        self._give_up(envelope, "expired", self._failures)
+        # Of a message that comes again its history is known already, and it has no outputs yet.
+        self._give_up(Returned(envelope, self.resend, self._attempts), "expired")
         return True

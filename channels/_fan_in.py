@@ -3,7 +3,7 @@
 `merge`, each message as it comes, needs nothing of this: the inbox takes turns.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
@@ -15,13 +15,18 @@ from ._tracking import Outcome, settle_piece
 FanIn = Literal["merge", "zip", "latest"]
 
 
+class Joined(Envelope[Any], frozen=True, gc=False):
+    """A message made from one of each of several lanes."""
+
+    taken: tuple[str, ...] = ()
+    """Sources of which a message was taken to make it: the ledger counts those."""
+
+
 class Join(Protocol):
     """A rule that makes one message from the heads of several lanes."""
 
     conflicts: int
     """Keys of `custom_context` on which joined messages disagreed, so far."""
-    taken: Sequence[str]
-    """Sources whose messages went into the last one made: the ledger counts those."""
     fresh: set[str]
     """Sources of which one message is taken from its lane, but not made into anything yet."""
 
@@ -31,7 +36,7 @@ class Join(Protocol):
         """Return whether no further message can be made."""
         ...
 
-    def take(self, name: str, lanes: Sequence[Lane]) -> Envelope[Mapping[str, Any]]:
+    def take(self, name: str, lanes: Sequence[Lane]) -> Joined:
         """Make the next message; only when `has_message`."""
         ...
 
@@ -40,23 +45,25 @@ class Join(Protocol):
         ...
 
 
-class _Joined:
+class _Joiner:
     def __init__(self) -> None:
         self.conflicts = 0
-        self.taken: Sequence[str] = ()
         self.fresh: set[str] = set()
         self._made = 0
 
     def _join(
-        self, name: str, lanes: Sequence[Lane], parts: Sequence[Envelope[Any]]
-    ) -> Envelope[Mapping[str, Any]]:
+        self,
+        name: str,
+        lanes: Sequence[Lane],
+        parts: Sequence[Envelope[Any]],
+        taken: Sequence[str],
+    ) -> Joined:
         context, conflicts = merge_contexts([part.context for part in parts])
         self.conflicts += conflicts
         self._made += 1
         payload = MappingProxyType({part.source: part.payload for part in parts})
-        joined = Envelope(
-            payload, f"{name}@join", self._made, 1, context, (f"{name}@join", self._made)
-        )
+        source, seq = f"{name}@join", self._made
+        joined = Joined(payload, source, seq, 1, context, (source, seq), taken=tuple(taken))
         if context.tracking:
             _hand_on(lanes[0].reader, parts, joined)
         return joined
@@ -73,10 +80,8 @@ def _hand_on(reader: object, parts: Sequence[Envelope[Any]], joined: Envelope[An
         settle_piece(reader, part, "acknowledged")
 
 
-class Zip(_Joined):
+class Zip(_Joiner):
     """One message of each lane, in the order of sending. Ends with the first lane that ends."""
-
-    taken: Sequence[str]
 
     def has_message(self, lanes: Sequence[Lane]) -> bool:
         return all(lane.buffer for lane in lanes)
@@ -84,21 +89,19 @@ class Zip(_Joined):
     def at_end(self, lanes: Sequence[Lane]) -> bool:
         return any(lane.ended and not lane.buffer for lane in lanes)
 
-    def take(self, name: str, lanes: Sequence[Lane]) -> Envelope[Mapping[str, Any]]:
+    def take(self, name: str, lanes: Sequence[Lane]) -> Joined:
         for lane in lanes:
             lane.note_depth()
-        self.taken = [lane.source for lane in lanes]
-        return self._join(name, lanes, [lane.buffer.popleft() for lane in lanes])
+        parts = [lane.buffer.popleft() for lane in lanes]
+        return self._join(name, lanes, parts, [part.source for part in parts])
 
 
-class Latest(_Joined):
+class Latest(_Joiner):
     """The newest message of each lane, once every lane has had one. Ends when all lanes end.
 
     A message that a newer one overtakes is counted as dropped, reason `superseded`. The same
     mapping is never made twice: at least one part is new (case P16).
     """
-
-    taken: Sequence[str]
 
     def __init__(self) -> None:
         super().__init__()
@@ -113,10 +116,10 @@ class Latest(_Joined):
     def at_end(self, lanes: Sequence[Lane]) -> bool:
         return not self.has_message(lanes) and all(lane.ended for lane in lanes)
 
-    def take(self, name: str, lanes: Sequence[Lane]) -> Envelope[Mapping[str, Any]]:
-        self.taken = [*self.fresh]
+    def take(self, name: str, lanes: Sequence[Lane]) -> Joined:
+        taken = [lane.source for lane in lanes if lane.source in self.fresh]
         self.fresh.clear()
-        return self._join(name, lanes, [self._held[lane.source] for lane in lanes])
+        return self._join(name, lanes, [self._held[lane.source] for lane in lanes], taken)
 
     def close(self, lanes: Sequence[Lane], fate: Outcome) -> None:
         for lane in lanes:

@@ -60,6 +60,7 @@ class Inbox(ParkingBay):
         "meter",
         "most",
         "name",
+        "nudged",
         "on_idle",
         "only",
         "ready",
@@ -86,6 +87,8 @@ class Inbox(ParkingBay):
         """With several lanes: those that hold messages, in the order of their turns."""
         self.on_idle: Callable[[], None] | None = None
         """Told before a wait for input: where a cycle finds out that it has run dry."""
+        self.nudged = False
+        """Whether the task that waits, or will, is to come back without a message."""
         self.turns = False
         """Whether even a single lane goes through `ready`: its messages are handed out keyed."""
         self._pressed: dict[Lane, None] = {}
@@ -160,6 +163,8 @@ class Inbox(ParkingBay):
     async def wait(self) -> None:
         """Wait until a message can be popped; there is `credit` then. Takes nothing.
 
+        Without credit it was `nudge` that ended the wait.
+
         Raises:
             EndOfInput: every lane has ended and is empty.
             ClosedResourceError: this inbox was closed.
@@ -176,6 +181,9 @@ class Inbox(ParkingBay):
                 chunk = self.meter.restart()
         else:
             while self.block is None and not (self.has_message() if only is None else only.buffer):
+                if self.nudged:
+                    self.nudged = False
+                    return
                 self._prepare_to_park()
                 try:
                     await wait_task_rescheduled(self.enter(current_task()))
@@ -186,6 +194,12 @@ class Inbox(ParkingBay):
         self._grant(chunk)
         if self._pressed:
             self._release(about_to_pop=True)
+
+    def nudge(self) -> None:
+        """End the wait that goes on, or else the next one, though there may be no message."""
+        self.nudged = True
+        if self.parked is not None:
+            self.wake()
 
     def pop(self) -> Envelope[Any]:
         """Take the next message; only with credit."""

@@ -272,7 +272,7 @@ class Execution:
             for outlet in () if _is_fed(child) else child.all_outlets():
                 outlet.finish_after_next("the run drains")
             box = child.mailbox
-            if child.state is State.RESTARTING and box.at_end() and not box.returned:
+            if child.state is State.RESTARTING and box.at_end() and not box.comes_again():
                 # It waits for its next incarnation, which would find nothing to do.
                 child.retire()
 

@@ -359,7 +359,7 @@ async def test_a_transform_that_crashes_is_a_crash() -> None:
 
 
 async def test_what_is_left_at_the_end_is_accounted_for() -> None:
-    """K2, X6: queued messages are dropped and counted, one that waits to come again is a letter."""
+    """K2, X6: what was in hand and what is queued are dead letters, and counted."""
 
     async def body(ctx: trouper.ActorContext) -> None:
         await ctx.receive()
@@ -371,6 +371,10 @@ async def test_what_is_left_at_the_end_is_accounted_for() -> None:
         stage.begin(nursery)
         await wait_all_tasks_blocked()
         stage.child.retire()
-    assert [(letter.envelope.payload, letter.reason) for letter in stage.dead] == [(1, "stopped")]
+    assert [(letter.envelope.payload, letter.reason) for letter in stage.dead] == [
+        (1, "stopped"),
+        (2, "stopped"),
+        (3, "stopped"),
+    ]
     assert stage.lanes[0].dropped == {"reader_ended": 2}
     assert stage.ledger() == {"sent": 3, "queued": 0, "in hand": 0, "given up": 1}

@@ -166,7 +166,7 @@ def test_dead_letters_keep_the_newest_and_count_all() -> None:
         letters[0].reason = "x"  # type: ignore[misc]  # it is frozen: that is tested
     with pytest.raises(AttributeError):
         envelope.payload = 2  # type: ignore[misc]  # likewise
-    assert msgspec.structs.asdict(letters[0])["failures"] == ()
+    assert msgspec.structs.asdict(letters[0])["attempts"] == letters[0].failures == ()
 
 
 async def test_stopping_is_set_once_and_wakes_all() -> None:

@@ -97,7 +97,7 @@ async def test_a_stuck_source_is_cancelled_after_half_the_budget(
 
 
 async def test_a_stuck_sink_is_cancelled_at_the_end(autojump_clock: MockClock) -> None:
-    """And named; the message in hand comes back, and is recorded."""
+    """K2: and named; the message in hand comes back, and is recorded, as what is queued."""
     wf = trouper.Workflow()
     wf.actor(name="source")(counts(2))
 
@@ -112,7 +112,8 @@ async def test_a_stuck_sink_is_cancelled_at_the_end(autojump_clock: MockClock) -
     assert result.cut_short == ("stuck",)
     assert result.seconds == pytest.approx(9)
     assert "the drain took longer than its budget of 8 s" in result.reason
-    assert [letter.envelope.payload for letter in result.dead_letters] == [0]
+    assert [letter.envelope.payload for letter in result.dead_letters] == [0, 1]
+    assert [letter.reason for letter in result.dead_letters] == ["stopped", "stopped"]
     assert result.dead_letters[0].envelope.attempt == 1
     assert_edges_closed(result)
 
