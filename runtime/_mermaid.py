@@ -4,7 +4,8 @@ Tasks are boxes, actors are rounded; sources have a thick border, sinks a dashed
 numbered, because a name such as `end` means something to Mermaid.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 
 from ._graph import Graph, Link, lane_settings, make_graph
 from ._node import Node
@@ -18,10 +19,11 @@ def to_mermaid(nodes: Mapping[str, Node]) -> str:
     ids = {name: f"n{number}" for number, name in enumerate(nodes)}
     lines = ["flowchart LR"]
     lines += [f"    {ids[name]}{_shape(node)}" for name, node in nodes.items()]
+    shared = _shared(graph)
     for link in graph.links:
         arrow = "-.->" if link.upstream.edge.feedback else "-->"
         tail, head = ids[link.producer.name], ids[link.consumer.name]
-        lines.append(f"    {tail} {arrow}{_label(link)} {head}")
+        lines.append(f"    {tail} {arrow}{_label(link, shared)} {head}")
     for style, names in _ends(graph).items():
         if names:
             lines.append(f"    classDef {style} {_STYLES[style]}")
@@ -34,10 +36,19 @@ def _shape(node: Node) -> str:
     return f'["{text}"]' if node.kind == "task" else f'("{text}")'
 
 
-def _label(link: Link) -> str:
+def _shared(graph: Graph) -> Collection[tuple[str, str | None]]:
+    """Return the outputs, by node and name, that have several readers."""
+    readers = Counter((link.producer.name, link.upstream.output) for link in graph.links)
+    return {output for output, count in readers.items() if count > 1}
+
+
+def _label(link: Link, shared: Collection[tuple[str, str | None]]) -> str:
     upstream = link.upstream
     words = [_escape(upstream.output)] if upstream.output is not None else []
     if link.is_stream:
+        fan_out = link.producer.options.fan_out
+        if fan_out != "broadcast" and (link.producer.name, upstream.output) in shared:
+            words.append("balance" if fan_out == "balance" else "partition")
         overflow = lane_settings(link.consumer, upstream.edge)[1]
         words += [overflow] if overflow != "block" else []
     words += ["feedback"] if upstream.edge.feedback else []
