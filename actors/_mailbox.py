@@ -16,17 +16,18 @@ from ..channels._context import merge_contexts, message_context
 from ..channels._envelope import Envelope, MessageContext
 from ..channels._inbox import EndOfInput
 from ..channels._outlet import NOTHING
+from ._attended import Attended
 from ._dead_letters import Attempt
 from ._failure import summarize
 from ._later import Later
-from ._lease import Leases, NeverRunning, Returned
+from ._lease import NeverRunning, Returned
 
 
 class InvalidMessage(ValueError):
     """A payload that is not of the type the actor takes (`validate=True`)."""
 
 
-class Mailbox(Leases):
+class Mailbox(Attended):
     """Lanes in, leases out."""
 
     __slots__ = ()
@@ -41,23 +42,31 @@ class Mailbox(Leases):
         if self._settle_last():
             await self.finish()
         while True:
+            if self.control is not None:
+                await self.control.attend()
             if self.later:
                 self._fall_due(trio.current_time())
             if self.returned:
-                envelope = await self._next_returned()
-            elif self.later:
-                if not await self._wait_beside_later(self.later):
+                if self.control is not None and not await self.control.admit():
                     continue
-                envelope = self._next_new()
+                envelope = await self._next_returned()
             else:
-                if self.credit <= 0:
+                if self.later:
+                    if not await self._wait_beside_later(self.later):
+                        continue
+                elif self.credit <= 0:
                     await self._wait_for_input()
                 if self.credit <= 0:
-                    continue  # woken because a message comes again
+                    continue  # woken because a message comes again, or something was asked
+                if self.control is not None and not await self.control.admit():
+                    self._look_at_each()
+                    continue
                 envelope = self._next_new()
             payload = self.hand_out(envelope)
             if payload is not NOTHING:
                 self._note_usual()
+                if self.control is not None:
+                    self.control.spend()
                 return payload
 
     def enter_wait(self) -> Callable[[Any], Abort] | None:
@@ -111,6 +120,7 @@ class Mailbox(Leases):
             or self.slow
             or self.resend
             or self._attempts
+            or self.control is not None
             or self.on_idle is not None
         )
         self.usual = None if special else self.owner
@@ -124,7 +134,7 @@ class Mailbox(Leases):
         """Lease the message that ended a wait and return its payload; NOTHING: ask again."""
         self._waiting = False
         only = self.only
-        if only is None or not only.buffer:
+        if self.usual is None or only is None or not only.buffer:
             return NOTHING
         self.buffer = buffer = only.buffer
         granted = len(buffer)
@@ -204,23 +214,29 @@ class Mailbox(Leases):
 
     async def take_batch(self, most: int) -> list[Any]:
         """Lease up to `most` messages as one; wait for the first. They are settled together."""
-        if self.returned or self.later or self.slow:
+        if self.returned or self.later or self.slow or self._is_asked():
             return [await self.take_slow()]
         self.usual = None
         if self._settle_last():
             await self.finish()
         while True:
-            self.most = most
+            self.most = most if self.control is None else 0
             try:
                 await self._wait_for_input()
             finally:
                 self.most = 0
             if self.credit <= 0 and self.block is None:
                 return [await self.take_slow()]  # woken because a message comes again
+            if self.block is None and self.control is not None:
+                most = await self.control.admit(most)
+                if not most:
+                    return [await self.take_slow()]
             if self.resend:
                 self._expect_resent(0)
             payloads = self._lease_batch(most)
             if payloads:
+                if self.control is not None:
+                    self.control.spend(len(payloads))
                 return payloads
 
     def _lease_batch(self, most: int) -> list[Any]:
@@ -296,8 +312,9 @@ class Mailbox(Leases):
         is_waited_for = self._waiting or self.parked is not None
         if is_waited_for or (self.leased is not None and self._is_held_by_another(task)):
             raise trio.BusyResourceError(
-                f"another task of {self.name!r} has a message in hand or waits for one; receive in "
-                "one task and hand messages on, or run several of this actor side by side"
+                f"another task of {self.name!r} has a message in hand or waits for one; take each "
+                "with `async with ctx.leased() as message`, or give the actor concurrency=n, or "
+                "receive in one task and hand messages on"
             )
         if self.owner is not task:
             self.owner = task
@@ -343,7 +360,7 @@ class Mailbox(Leases):
         if self.resend:
             self._expect_resent(0)
         envelope = self.pop()
-        if self.slow or self.later:
+        if self.slow or self.later or self.control is not None:
             self.credit = self._granted = 0
         return envelope
 

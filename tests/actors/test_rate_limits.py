@@ -1,0 +1,99 @@
+"""A rate limit at work: what is taken, what is made, and a limit that changes meanwhile."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+import trouper
+from harness.control import collecting, point_of, receiving, receiving_many
+from harness.stage import Stage
+from trouper.actors._control import NOTHING_ASKED
+
+
+@pytest.mark.parametrize("body", [collecting, receiving])
+async def test_a_rate_limits_what_is_taken(body: Any, autojump_clock: MockClock) -> None:
+    """B7t: two per 50 ms: the third waits for its turn."""
+    got: list[int] = []
+    stage = Stage(body(got))
+    point_of(stage).limit(trouper.Rate(2, per=0.05))
+    stage.feed(*range(4))
+    async with trio.open_nursery() as nursery:
+        stage.begin(nursery)
+        await trio.sleep(0.01)
+        assert got == [0, 1]
+        await trio.sleep(0.02)
+        assert got == [0, 1, 2]
+        stage.end()
+    assert got == [0, 1, 2, 3]
+
+
+async def test_a_rate_limits_batches(autojump_clock: MockClock) -> None:
+    """No batch is longer than what may pass, and none is handed over in bulk beside the limit."""
+    got: list[Any] = []
+    stage = Stage(receiving_many(got))
+    point_of(stage).limit(trouper.Rate(3))
+    stage.feed(*range(7))
+    async with trio.open_nursery() as nursery:
+        stage.begin(nursery)
+        await trio.sleep(0.1)
+        assert got == [[0, 1, 2]]
+        await trio.sleep(10)
+        stage.feed(7)
+        await trio.sleep(10)
+        stage.end()
+    assert [each for batch in got for each in batch] == list(range(8))
+
+
+async def test_a_rate_limits_what_a_source_makes(autojump_clock: MockClock) -> None:
+    async def endless(ctx: trouper.ActorContext) -> AsyncIterator[int]:
+        for number in range(5):
+            yield number
+
+    stage = Stage(endless)
+    point_of(stage).limit(trouper.Rate(1, per=10))
+    async with trio.open_nursery() as nursery:
+        stage.begin(nursery)
+        await trio.sleep(1)
+        assert stage.sent() == [0]
+        await trio.sleep(25)
+        assert stage.sent() == [1, 2]
+        point_of(stage).limit(None)
+    assert stage.sent() == [3, 4]
+    assert stage.box.control is None
+
+
+async def test_a_higher_rate_holds_for_whoever_waits_already(autojump_clock: MockClock) -> None:
+    """A5, B7t: raised from one in 1000 s, the second message passes now."""
+    got: list[int] = []
+    stage = Stage(collecting(got))
+    point = point_of(stage)
+    point.limit(trouper.Rate(1, per=1000))
+    stage.feed(1, 2)
+    async with trio.open_nursery() as nursery:
+        stage.begin(nursery)
+        await trio.sleep(1)
+        assert got == [1]
+        point.limit(trouper.Rate(10, per=1000))
+        await wait_all_tasks_blocked()
+        assert got == [1, 2]
+        assert trio.current_time() < 900
+        stage.end()
+
+
+async def test_a_kill_ends_a_wait_for_a_turn(autojump_clock: MockClock) -> None:
+    """And nothing of the last message's context is left (X13)."""
+    got: list[int] = []
+    stage = Stage(collecting(got))
+    point = point_of(stage)
+    point.limit(trouper.Rate(1, per=1000))
+    stage.feed(1, 2)
+    async with trio.open_nursery() as nursery:
+        stage.begin(nursery)
+        await trio.sleep(1)
+        point.ask(NOTHING_ASKED.kill())
+        stage.child.retire()
+    assert got == [1]
+    assert [(x.envelope.payload, x.reason) for x in stage.dead] == [(2, "stopped")]
