@@ -340,4 +340,4 @@ def test_a_task_has_no_such_limit() -> None:
         return 1
 
     with pytest.raises(TypeError, match="timeout is an option of an actor"):
-        trouper.Workflow().task(timeout=5)(once)  # type: ignore[call-overload]
+        trouper.Workflow().task(timeout=5)(once)  # type: ignore[call-overload]  # that is tested
