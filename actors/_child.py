@@ -1,168 +1,38 @@
-"""A supervised child: what stays while its incarnations come and go."""
+"""A batch task or an actor under supervision: how an incarnation runs, and how it ends."""
 
 import logging
-import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from inspect import isasyncgen
 from typing import Any, Protocol, cast
 
-import msgspec
 import trio
 from attrs import define, field
 
 from ..channels._context import message_context
-from ..channels._inbox import EndOfInput
 from ..channels._outlet import EndOfOutput, Outlet
 from ._actor_context import ActorContext
+from ._boss import Boss
 from ._cancelled import split_cancelled
 from ._current import current_context
 from ._driver import drive_generator, is_own_end
-from ._failure import FailureSummary, summarize
-from ._lifecycle import Event, State, step
+from ._failure import summarize
+from ._lifecycle import Event, State
 from ._mailbox import Mailbox
-from ._restart import RestartPolicy
+from ._record import Behaviour as Behaviour
+from ._record import Child as Child
+from ._record import Hook as Hook
+from ._record import Keeper as Keeper
+from ._record import Probe as Probe
+from ._resume import gives_up_message, origin_of, resumes
 from ._stopping import Stopping
 from ._task_context import TaskContext
 from ._timeout import HandlerTimeout, until_cut_off
 
 log = logging.getLogger("trouper")
 
-KEPT_FAILURES = 5
-"""Summaries of the last failures that a child keeps; older ones are only counted."""
-
-_NONE_COUNTED: list[float] = []
-"""Never added to: most children never fail."""
-
 _WHOEVER_READS = suppress(EndOfOutput)
 """Around what follows the body: that is a normal end, whether anybody reads or not."""
-
-Hook = Callable[..., Awaitable[None]]
-
-
-class Behaviour(msgspec.Struct, frozen=True):
-    """What one incarnation runs."""
-
-    run: Callable[[Any], Any]
-    """Takes the context; returns an awaitable or an async generator."""
-    start: Hook | None = None
-    """`await start(ctx)`, before the first message."""
-    stop: Hook | None = None
-    """`await stop(ctx, reason)`, whatever the end: "normal", "failed", "cancelled"."""
-    restarted: Hook | None = None
-    """`await restarted(cause)` on an instance that serves again after a failure."""
-
-
-class Keeper(Protocol):
-    """Whom an incarnation tells how it ended: the supervisor. It decides, and never waits."""
-
-    def returned(self, child: "Child") -> None:
-        """It has come to its end, or a cancel of its own was caught; `child.state` says which."""
-        ...
-
-    def failed(self, child: "Child", error: Exception) -> None: ...
-
-    def broken_off(self, child: "Child", error: BaseException) -> None:
-        """It was cut off from outside. Raises what has to pass."""
-        ...
-
-
-class Probe(Protocol):
-    """Where the test harness may interfere."""
-
-    def at(self, point: str, node: str) -> None:
-        """Called at `start` and `finish` of every incarnation; may raise."""
-        ...
-
-
-@define(eq=False)
-class Child:
-    """One node's record: lifecycle, counts and failures."""
-
-    name: str
-    policy: RestartPolicy
-    probe: Probe | None = None
-    state: State = State.WAITING
-    incarnation: int = 0
-    """How many times it was started."""
-    failed: int = 0
-    """How many incarnations failed."""
-    attempt: int = 0
-    """Attempt of the message that the last failure had in hand; 0 if there was none."""
-    gave_up: bool = False
-    """Whether that was its last attempt: the message is a dead letter."""
-    failures: tuple[FailureSummary, ...] = ()
-    """The last few, oldest first. No deque: that costs 0.7 KiB, and most children never fail."""
-    counted: list[float] = _NONE_COUNTED
-    """When the failures happened that count for the restart intensity, seconds on trio's clock."""
-    streak: int = 0
-    """Failures in a row."""
-    started_at: float = -math.inf
-    value: Any = None
-    """The output, once it is done."""
-    error: Exception | None = None
-    """The failure that ended it, once it has failed."""
-    scope: trio.CancelScope | None = None
-    """Around what it does now: its incarnation, or its wait for the next one."""
-    retired: bool = False
-    """Whether it was told to end; then it is not restarted."""
-
-    def move(self, event: Event) -> None:
-        self.state = step(self.state, event)
-
-    def begin(self) -> None:
-        self.move(Event.START)
-        self.incarnation += 1
-        self.started_at = trio.current_time()
-        if self.probe is not None:
-            self.probe.at("start", self.name)
-
-    async def incarnate(self, keeper: Keeper) -> None:
-        """Run one incarnation to its end, and tell the keeper how it ended.
-
-        One coroutine does all of it: each one more costs memory, and time at every wake-up.
-
-        Raises:
-            BaseException: what the keeper lets pass, as a cancel from outside.
-        """
-        raise NotImplementedError
-
-    def note_failure(self, error: Exception, now: float) -> FailureSummary:
-        """Record a failure as text, so that neither it nor its frames stay alive (case X17)."""
-        summary = summarize(error)
-        self.failed += 1
-        if now - self.started_at >= self.policy.backoff.forgiven_after:
-            self.streak = 0
-        self.streak += 1
-        self.keep_failure(summary)
-        return summary
-
-    def keep_failure(self, summary: FailureSummary) -> None:
-        self.failures = (*self.failures, summary)[-KEPT_FAILURES:]
-
-    def retire(self) -> None:
-        """Cancel it for good: the message in hand is released, and it is not restarted."""
-        self.retired = True
-        if self.scope is not None:
-            self.scope.cancel()
-
-    def count_failure(self, now: float) -> None:
-        """Let a failure count for the restart intensity; forget those older than the period."""
-        oldest = now - self.policy.period
-        if not self.counted or self.counted[0] < oldest:
-            self.counted = [at for at in self.counted if at >= oldest]
-        self.counted.append(now)
-
-    def may_go_on(self) -> bool:
-        """Return whether there can be more to do after a normal return."""
-        return False
-
-    def has_progressed(self) -> bool:
-        """Return whether the last incarnation has done anything with its input."""
-        return True
-
-    def close(self) -> None:
-        """Tell its neighbours that nothing more comes, and nothing more is taken. Idempotent."""
 
 
 class TaskSpec(Protocol):
@@ -186,6 +56,8 @@ class TaskChild(Child):
     spec: TaskSpec | None = None
 
     async def incarnate(self, keeper: Keeper) -> None:
+        if self.boss is not None:
+            return await self._incarnate_for(self.boss, keeper)
         assert self.spec is not None
         try:
             self.begin()
@@ -203,6 +75,35 @@ class TaskChild(Child):
             keeper.broken_off(self, error)
         else:
             keeper.returned(self)
+
+    async def _incarnate_for(self, boss: Boss, keeper: Keeper) -> None:
+        """Do so where a boss may stop it: in a scope of its own."""
+        assert self.spec is not None
+        if self.retired or self.halted:  # before it has begun
+            return self._leave(keeper)
+        try:
+            with trio.CancelScope() as self.scope:
+                self.begin()
+                self.move(Event.READY)
+                boss.child_ready(self)
+                context = self.spec.task_context()
+                current_context.set(context)
+                self.value = await self.spec.call(context)
+                self.move(Event.END)
+        except Exception as error:
+            now = trio.current_time()
+            self.note_failure(error, now)
+            self.count_failure(now)
+            keeper.failed(self, error)
+        except BaseException as error:
+            keeper.broken_off(self, error)
+        else:
+            self._leave(keeper)
+
+    def _leave(self, keeper: Keeper) -> None:
+        if self.state is not State.DONE:
+            self.move(Event.CANCEL) if self.retired else self.lie_down()
+        keeper.returned(self)
 
 
 @define(eq=False)
@@ -229,8 +130,9 @@ class ActorChild(Child):
         return (*(() if self.outlet is None else (self.outlet,)), *self.outputs.values())
 
     async def incarnate(self, keeper: Keeper) -> None:
-        if self.retired:  # before it has begun
-            self.move(Event.CANCEL)
+        if self.retired or self.halted:  # before it has begun
+            if self.retired:
+                self.move(Event.CANCEL)
             return keeper.returned(self)
         box = self.mailbox
         try:
@@ -249,17 +151,25 @@ class ActorChild(Child):
                     if behaviour.restarted is not None and self.failed:
                         await behaviour.restarted(self.failures[-1])
                     self.move(Event.READY)
+                    if self.boss is not None:
+                        self.boss.child_ready(self)
                     body: Any = behaviour.run(context)
+                    again = None if self.policy.rule is None else behaviour.run
                     del behaviour
-                    try:
-                        if isasyncgen(cast("object", body)):
-                            assert self.outlet is not None
-                            await drive_generator(body, box, self.outlet)
-                        else:
-                            await body
-                    except (EndOfInput, EndOfOutput, BaseExceptionGroup) as end:
-                        if not is_own_end(end, box):
-                            raise
+                    while True:
+                        try:
+                            if isasyncgen(cast("object", body)):
+                                assert self.outlet is not None
+                                await drive_generator(body, box, self.outlet)
+                            else:
+                                await body
+                            break
+                        except BaseException as end:
+                            if is_own_end(end, box):
+                                break
+                            if again is None or not resumes(self, end, keeper):
+                                raise
+                            body = again(context)
                     if self.probe is not None:
                         self.probe.at("finish", self.name)
                     with _WHOEVER_READS:
@@ -302,6 +212,8 @@ class ActorChild(Child):
             self.move(Event.END)
         elif self.retired:
             self.move(Event.CANCEL)
+        elif self.halted:
+            self.move(Event.RESTART)
         else:
             self.expired += 1
             self.move(Event.RESTART)
@@ -319,7 +231,11 @@ class ActorChild(Child):
                 # message after the other beyond the period, and none of them would escalate.
                 self.streak = 0
             self.gave_up = box.is_last_attempt()
-            if box.reject(self.note_failure(rest, now)):
+            self.failed_over = None if box.leased is None else origin_of(box.leased)
+            summary = self.note_failure(rest, now)
+            if gives_up_message(self, box, summary):
+                pass  # `restart_on` says so
+            elif box.reject(summary):
                 self.count_failure(now)
             return "failed"
         self._return_lease(box)
@@ -339,10 +255,14 @@ class ActorChild(Child):
         return rest
 
     async def _stop(self, stop: Hook, context: Any, reason: str) -> None:
+        if self.shutdown == 0:
+            return  # brutally: there is no time for it
         message_context.set(self.mailbox.base)
+        began = trio.current_time()
         try:
-            deadline = trio.current_time() + self.shutdown
+            deadline = began if self.hurried else began + self.shutdown
             with trio.CancelScope(shield=True, deadline=deadline) as scope:
+                self.closing = None if self.boss is None else scope
                 await stop(context, reason)
             if scope.cancelled_caught:
                 log.warning(
@@ -358,6 +278,9 @@ class ActorChild(Child):
                 raise
             # What ended the incarnation matters more: a cancel must not become a failure.
             self.keep_failure(summarize(error))
+        finally:
+            self.closing = None
+            self.stop_clock(trio.current_time() - began)
 
     def _return_lease(self, box: Mailbox) -> None:
         """Cancelled: by the deadline of the message in hand, or from outside (it comes again)."""
@@ -371,6 +294,9 @@ class ActorChild(Child):
     def _taken(self) -> int:
         box = self.mailbox
         return box.redelivered + sum(lane.sent - lane.queued for lane in box.lanes)
+
+    def was_told_to_end(self) -> bool:
+        return self.retired or bool(self.stopping)
 
     def has_progressed(self) -> bool:
         return self._taken() > self._taken_before

@@ -235,15 +235,24 @@ class Leases(Inbox, Lineage):
         return counts
 
     def fail(
-        self, envelope: Envelope[Any], failure: FailureSummary, *, first: bool = False
+        self,
+        envelope: Envelope[Any],
+        failure: FailureSummary,
+        *,
+        first: bool = False,
+        give_up: str = "",
     ) -> None:
-        """Count a failed attempt of a message in hand: it comes again, or is given up now."""
+        """Count a failed attempt of a message in hand: it comes again, or is given up now.
+
+        Args:
+            give_up: the reason to give it up whatever attempt it is.
+        """
         placed, attempts = self.history_of(envelope)
         number = envelope.attempt
         attempt = Attempt(number=number, node=self.name, at=time(), failure=failure)
         item = Returned(envelope, placed, (*attempts, attempt)[-KEPT_ATTEMPTS:])
-        if number >= self.max_attempts:
-            self._give_up(item, "max_attempts")
+        if give_up or number >= self.max_attempts:
+            self._give_up(item, give_up or "max_attempts")
             return
         again = msgspec.structs.replace(
             item, envelope=msgspec.structs.replace(envelope, attempt=number + 1)

@@ -8,7 +8,9 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Final, Literal, get_args
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
+
+from ._restart_on import RestartOn, RestartRule, Verdict, make_rule
 
 RestartType = Literal["permanent", "transient", "temporary"]
 """Restart always, after a failure only, or never."""
@@ -59,6 +61,11 @@ class Backoff:
         return min(self.max, grown) * (1 + self.jitter * chance)
 
 
+def _rule_of(policy: "RestartPolicy") -> RestartRule | None:
+    given = policy.restart_on
+    return None if given is None else make_rule(given, "a RestartPolicy")
+
+
 @frozen(kw_only=True)
 class RestartPolicy:
     """When a child is restarted, and how many failures are too many."""
@@ -69,6 +76,12 @@ class RestartPolicy:
     period: float = 10.0
     """Seconds. Older failures are forgiven; one exactly that old still counts (case S2)."""
     backoff: Backoff = field(factory=Backoff)
+    restart_on: RestartOn | None = None
+    """Which failures are restarted, or answered otherwise; None: all are restarted."""
+    rule: RestartRule | None = field(
+        init=False, repr=False, eq=False, default=Factory(_rule_of, takes_self=True)
+    )
+    """`restart_on`, checked."""
 
     def __attrs_post_init__(self) -> None:
         if self.restart not in RESTART_TYPES:
@@ -82,6 +95,10 @@ class RestartPolicy:
 
 class RestartedInVain(RuntimeError):
     """A permanent child returned again and again without taking a message."""
+
+    @classmethod
+    def by(cls, name: str) -> "RestartedInVain":
+        return cls(f"{name!r} returned without taking a message")
 
 
 @frozen
@@ -114,7 +131,13 @@ def decide_exit(policy: RestartPolicy, *, may_go_on: bool) -> Decision:
 
 
 def decide_failure(
-    policy: RestartPolicy, failures: Sequence[float], now: float, *, streak: int, chance: float
+    policy: RestartPolicy,
+    failures: Sequence[float],
+    now: float,
+    *,
+    streak: int,
+    chance: float,
+    verdict: Verdict | None = None,
 ) -> Decision:
     """Return what to do about a failed child.
 
@@ -124,7 +147,12 @@ def decide_failure(
         now: seconds on the same clock.
         streak: failures in a row without a long enough run between, this one included.
         chance: a random number, 0 to 1, for the jitter.
+        verdict: what `restart_on` says of it, if there is one.
     """
+    if verdict is not None and verdict.answer == "stop":
+        return Done()
+    if verdict is not None and verdict.answer == "escalate":
+        return GiveUp(verdict.reason)
     if policy.restart == "temporary":
         return GiveUp("restart='temporary' is never restarted")
     recent = len(failures) - bisect_left(failures, now - policy.period)

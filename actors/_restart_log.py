@@ -3,7 +3,8 @@
 import logging
 from typing import Protocol
 
-from ._failure import summarize
+from ._escalation import Escalation
+from ._failure import FailureSummary, summarize
 
 log = logging.getLogger("trouper")
 
@@ -38,23 +39,68 @@ class RestartLog:
             delay: seconds until the next incarnation starts.
             now: seconds on trio's clock.
         """
-        name = child.name
-        if name in self._spoke_at and now - self._spoke_at[name] < QUIET:
-            self._unsaid[name] = self._unsaid.get(name, 0) + 1
+        more = self._may_speak(child.name, now)
+        if more is None:
             return
-        self._spoke_at[name] = now
-        unsaid = self._unsaid.pop(name, 0)
         failure = summarize(error)
         log.warning(
             "%r failed in incarnation %d%s and restarts%s: %s%s%s",
-            name,
+            child.name,
             child.incarnation,
             _attempt(child),
             f" in {delay:.2g} s" if delay else "",
             failure,
-            f", at {failure.where}" if failure.where else "",
-            f" ({unsaid} more restarts since the last line)" if unsaid else "",
+            _at(failure),
+            more,
         )
+
+    def say_resumed(self, child: Restarted, failure: FailureSummary, now: float) -> None:
+        """Log that a child goes on with its next message, as its `restart_on` says."""
+        more = self._may_speak(child.name, now)
+        if more is not None:
+            log.warning(
+                "%r failed in incarnation %d%s and goes on with the next message: %s%s%s",
+                child.name,
+                child.incarnation,
+                _attempt(child),
+                failure,
+                _at(failure),
+                more,
+            )
+
+    def say_gone(self, child: Restarted, error: Exception, group: str) -> None:
+        """Log that a temporary member failed, and that its group goes on without it."""
+        failure = summarize(error)
+        log.error(
+            "%r failed in incarnation %d%s and is temporary: %r goes on without it: %s%s",
+            child.name,
+            child.incarnation,
+            _attempt(child),
+            group,
+            failure,
+            _at(failure),
+        )
+
+    def say_escalation(self, told: Escalation) -> None:
+        log.error("%s", told)
+
+    def _may_speak(self, name: str, now: float) -> str | None:
+        """Return what to add about lines left out; None: this one is left out too."""
+        if name in self._spoke_at and now - self._spoke_at[name] < QUIET:
+            self._unsaid[name] = self._unsaid.get(name, 0) + 1
+            return None
+        self._spoke_at[name] = now
+        unsaid = self._unsaid.pop(name, 0)
+        return f" ({unsaid} more restarts since the last line)" if unsaid else ""
+
+    def forget(self, name: str) -> None:
+        """Keep nothing of a child that has ended (case S18)."""
+        self._spoke_at.pop(name, None)
+        self._unsaid.pop(name, None)
+
+
+def _at(failure: FailureSummary) -> str:
+    return f", at {failure.where}" if failure.where else ""
 
 
 def _attempt(child: Restarted) -> str:

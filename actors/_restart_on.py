@@ -54,14 +54,14 @@ class RestartRule:
         return Verdict(answer)
 
 
-def make_rule(value: Any, owner: str) -> RestartRule:
+def make_rule(value: object, owner: str) -> RestartRule:
     """Return the rule that was given as `restart_on`.
 
     Raises:
         TypeError, ValueError: it is none; the text names the fix.
     """
     if isinstance(value, Mapping):
-        answers = dict(cast("Mapping[Any, Any]", value))
+        answers = dict(cast("Mapping[Any, Answer]", value))
         for kind, answer in answers.items():
             _check_type(kind, owner)
             if answer not in ANSWERS:
@@ -73,7 +73,7 @@ def make_rule(value: Any, owner: str) -> RestartRule:
             raise ValueError(f"restart_on of {owner} is empty; name an exception, or leave it out")
         return RestartRule(answers)
     if isinstance(value, tuple | type):
-        kinds = cast("tuple[Any, ...]", value) if isinstance(value, tuple) else (value,)
+        kinds = cast("tuple[object, ...]", value) if isinstance(value, tuple) else (value,)
         for kind in kinds:
             _check_type(kind, owner)
         return make_rule(dict.fromkeys(kinds, "restart"), owner)

@@ -6,7 +6,7 @@ order.
 """
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import Final, Literal, get_args
 
@@ -88,18 +88,27 @@ def shuts_down(auto: AutoShutdown, *, significant: bool, others: int) -> bool:
 class Agenda:
     """What a group still has to do. Members have places: 0, 1, 2, ... in start order."""
 
-    def __init__(self, strategy: Strategy, temporary: Sequence[bool]) -> None:
+    def __init__(self, strategy: Strategy, temporary: Iterable[bool] = ()) -> None:
         self.strategy: Strategy = strategy
-        self.standing = [Standing.IDLE] * len(temporary)
+        self._temporary = list(temporary)
+        self.standing = [Standing.IDLE] * len(self._temporary)
         self.closing = False
         """Whether all of it stops, and nothing is started."""
         self.due = 0.0
         """Nothing is started before; seconds."""
-        self._temporary = temporary
         # Heaps, and what stands in them may be out of date: thousands of members may be stopped.
         self._doomed: list[int] = []
         """Negative places."""
         self._waiting: list[int] = []
+
+    def add(self, *, temporary: bool) -> None:
+        """Add a member, the last in start order."""
+        self._temporary.append(temporary)
+        self.standing.append(Standing.IDLE)
+
+    def must_stop(self) -> bool:
+        """Return whether something may have to be stopped before anything is started."""
+        return bool(self._doomed)
 
     def next(self, now: float) -> Step | None:
         """Return the next thing to do; None: nothing, until something happens.

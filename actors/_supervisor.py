@@ -11,6 +11,7 @@ import trio
 
 from ._cancelled import split_cancelled
 from ._child import Child, TaskChild
+from ._failure import FailureSummary
 from ._lifecycle import Event, State
 from ._pool import Pool
 from ._restart import (
@@ -46,7 +47,8 @@ class Supervisor:
         self._nursery = nursery
         self._overseer = overseer
         self._rng = rng or random.Random()
-        self._log = RestartLog()
+        self.log = RestartLog()
+        self._began = trio.current_time()
         # Every incarnation starts from the context variables of the run, not of its predecessor.
         self._clean = contextvars.copy_context()
         self._pool = Pool(nursery, self._clean)
@@ -58,18 +60,31 @@ class Supervisor:
         else:
             self._clean.run(self._spawn, child.name, child.incarnate, self)
 
+    def spawn(self, name: str, async_fn: Callable[..., Awaitable[None]], *args: object) -> None:
+        """Run a function in a task of the run, from the context variables of the run."""
+        self._clean.run(self._spawn, name, async_fn, *args)
+
+    def seconds(self) -> float:
+        """Return how long the run has gone on."""
+        return trio.current_time() - self._began
+
     def _spawn(self, name: str, async_fn: Callable[..., Awaitable[None]], *args: object) -> None:
         self._nursery.start_soon(async_fn, *args, name=name)
 
     # -- what an incarnation says when it ends -----------------------------------------------
 
     def failed(self, child: Child, error: Exception) -> None:
-        decision = self._decide(child)
-        if isinstance(decision, Restart) and _is_cancelled():
+        if child.boss is not None:
+            child.boss.child_failed(child, error)
+            return
+        decision = self.decide(child)
+        if isinstance(decision, Restart) and is_cancelled():
             # Nothing starts again in a run that is being cancelled (case P2).
             child.move(Event.CANCEL)
-        else:
-            self._act(child, decision, error)
+            return
+        if isinstance(decision, Done):
+            child.end()
+        self.act(child, decision, error)
 
     def broken_off(self, child: Child, error: BaseException) -> NoReturn:
         # Cancelled, KeyboardInterrupt and their kind pass (case P8), or nothing could stop us.
@@ -77,16 +92,23 @@ class Supervisor:
         child.move(Event.CANCEL)
         _raise_fatal(error)
 
+    def resumed(self, child: Child, failure: FailureSummary) -> None:
+        self.log.say_resumed(child, failure, trio.current_time())
+
     def returned(self, child: Child) -> None:
-        decision = self._decide_return(child)
+        if child.boss is not None:
+            child.boss.child_returned(child)
+            return
+        decision = self.decide_return(child)
         vain: Exception | None = None
         if isinstance(decision, GiveUp):
-            vain = RestartedInVain(f"{child.name!r} returned without taking a message")
-        self._act(child, decision, vain)
+            vain = RestartedInVain.by(child.name)
+        self.act(child, decision, vain)
 
     # -- deciding, and doing it --------------------------------------------------------------
 
-    def _decide_return(self, child: Child) -> Decision:
+    def decide_return(self, child: Child) -> Decision:
+        """Return what to do about a child that came to its end, or whose own cancel was caught."""
         if child.state is State.CANCELLED:
             return Done()
         if child.state is State.RESTARTING:
@@ -94,33 +116,37 @@ class Supervisor:
         if child.policy.restart != "permanent":
             return decide_exit(child.policy, may_go_on=False)
         # A body without a cancel point never hears of a cancel: it must not begin again for ever.
-        may_go_on = child.may_go_on() and not _is_cancelled()
+        may_go_on = child.may_go_on() and not is_cancelled()
         if may_go_on and not child.has_progressed():
             # OTP counts such restarts too: a child that does nothing must not spin for ever.
             now = trio.current_time()
             child.streak += 1
             child.count_failure(now)
-            return self._decide(child)
+            return self.decide(child)
         return decide_exit(child.policy, may_go_on=may_go_on)
 
-    def _decide(self, child: Child) -> Decision:
+    def decide(self, child: Child) -> Decision:
+        """Return what to do about a child that failed."""
+        verdict, child.verdict = child.verdict, None
         return decide_failure(
             child.policy,
             child.counted,
             trio.current_time(),
             streak=child.streak,
             chance=self._rng.random(),
+            verdict=verdict,
         )
 
-    def _act(self, child: Child, decision: Decision, error: Exception | None) -> None:
+    def act(self, child: Child, decision: Decision, error: Exception | None) -> None:
+        """Do to one child what was decided."""
         match decision:
             case Restart(delay):
                 if child.state is not State.RESTARTING:
                     child.move(Event.RESTART)
                 if error is not None:
-                    self._log.say(child, error, delay, trio.current_time())
+                    self.log.say(child, error, delay, trio.current_time())
                 if delay > 0:
-                    self._clean.run(self._spawn, child.name, self._restart_later, child, delay)
+                    self.spawn(child.name, self._restart_later, child, delay)
                 else:
                     self.start(child)
             case GiveUp(reason) if error is not None:
@@ -140,10 +166,16 @@ class Supervisor:
                 raise
             self.start(child)
             return
-        self._act(child, Done(), None)
+        if child.boss is None:
+            self.act(child, Done(), None)
+            return
+        if child.retired:
+            child.move(Event.CANCEL)
+        child.boss.child_returned(child)
 
 
-def _is_cancelled() -> bool:
+def is_cancelled() -> bool:
+    """Return whether this task is being cancelled."""
     deadline: float = trio.current_effective_deadline()
     return deadline == -math.inf
 
