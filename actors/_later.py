@@ -53,8 +53,5 @@ class Later(Generic[T]):
         """Return all of them, in the order of their times."""
         return [item for _, _, item in sorted(self._heap, key=lambda each: each[:2])]
 
-    def clear(self) -> None:
-        self._heap.clear()
-
     def __len__(self) -> int:
         return len(self._heap)

@@ -4,6 +4,7 @@ from ..actors._actor_context import ActorContext as ActorContext
 from ..actors._base import Actor as Actor
 from ..actors._base import Task as Task
 from ..actors._current import ctx as ctx
+from ..actors._dead_letters import Attempt as Attempt
 from ..actors._dead_letters import DeadLetter as DeadLetter
 from ..actors._failure import FailureSummary as FailureSummary
 from ..actors._profile_config import ProfileConfig as ProfileConfig
@@ -14,6 +15,7 @@ from ..actors._restart import Backoff as Backoff
 from ..actors._restart import RestartPolicy as RestartPolicy
 from ..actors._run_context import ActionID as ActionID
 from ..actors._run_context import RunContext as RunContext
+from ..actors._settled import Settled as Settled
 from ..actors._stopping import Stopping as Stopping
 from ..actors._task_context import TaskContext as TaskContext
 from ..actors._timeout import HandlerTimeout as HandlerTimeout

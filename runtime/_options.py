@@ -74,6 +74,8 @@ class ActorOptions(RestartOptions, total=False):
     """Seconds that one message, or one batch, may be handled; over it, the attempt has failed."""
     max_attempts: int | None
     """Deliveries of one message before it is dead-lettered; None: no limit."""
+    redelivery_delay: float | Backoff
+    """Seconds until a rejected or released message comes again; others go on meanwhile."""
     shutdown: float
     """Seconds that the `stop` hook may take, at any end."""
 
@@ -100,6 +102,7 @@ class Options:
     on_redelivery: OnRedelivery = "repeat"
     hold_limit: int = 1024
     max_attempts: float = 3
+    redelivery_delay: float | Backoff | None = None
     timeout: float | None = None
     shutdown: float = 5.0
     given: frozenset[str] = frozenset()
@@ -119,6 +122,7 @@ _TYPES: Mapping[str, tuple[str, tuple[type, ...]]] = {
     "hold_limit": ("an int", (int,)),
     "shutdown": ("seconds", (int, float)),
     "timeout": ("seconds", (int, float)),
+    "redelivery_delay": ("seconds or a trouper.Backoff", (int, float, Backoff)),
     "max_restarts": ("an int", (int,)),
     "period": ("seconds", (int, float)),
     "backoff": ("a trouper.Backoff", (Backoff,)),
@@ -165,6 +169,7 @@ def check_options(kind: Literal["task", "actor"], node: str, given: Mapping[str,
         rest["max_attempts"] = _check_attempts(node, rest["max_attempts"])
     if rest.get("timeout") == math.inf:
         raise ValueError(f"timeout of {node!r} has no effect with inf; leave it out")
+    _check_delay(node, rest.get("redelivery_delay"))
     for option in ("max_items", "hold_limit", "shutdown", "timeout"):
         if option in rest and not rest[option] > 0:
             raise ValueError(f"{option} of {node!r} must be > 0, got {rest[option]!r}")
@@ -236,6 +241,15 @@ def _check_policy(node: str, restart: RestartPolicy, **parts: object) -> Restart
             f"too; write RestartPolicy({option}=...), or give restart= as a word"
         )
     return restart
+
+
+def _check_delay(node: str, delay: object) -> None:
+    seconds = delay.max if isinstance(delay, Backoff) else delay
+    if isinstance(seconds, int | float) and not 0 < seconds < math.inf:
+        raise ValueError(
+            f"redelivery_delay of {node!r} must be > 0 s and finite, got {delay!r}; leave it out "
+            "to have messages come again at once"
+        )
 
 
 def _check_attempts(node: str, most: object) -> float:

@@ -52,6 +52,12 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     failed: int
     """Incarnations that failed."""
     redelivered: int
+    rejected: int
+    """Messages that `ctx.reject` has settled."""
+    released: int
+    """Messages that `ctx.release` has given back; no failed attempts."""
+    unheard: int
+    """Calls of a function given to `ctx.on_settled` that failed."""
     repeated: int
     """Yields that repeated the send just before and were not sent again."""
     conflicts: int
@@ -176,6 +182,7 @@ def report_node(child: Child, kind: str, before: tuple[float, int, int], now: fl
         before: when it was looked at last, and what it had received and sent by then.
     """
     sent = received = depth = dead = redelivered = repeated = conflicts = 0
+    rejected = released = unheard = 0
     starved = blocked = 0.0
     if isinstance(child, ActorChild):
         box = child.mailbox
@@ -197,6 +204,7 @@ def report_node(child: Child, kind: str, before: tuple[float, int, int], now: fl
             sent += most  # a broadcast is one message, however many readers it has
         starved = box.waited
         redelivered, repeated = box.redelivered, box.repeated
+        rejected, released, unheard = box.rejected, box.released, box.unheard
         conflicts = box.conflicts + (0 if box.join is None else box.join.conflicts)
         dead = sum(box.settled.values())
     span = now - before[0]
@@ -208,6 +216,9 @@ def report_node(child: Child, kind: str, before: tuple[float, int, int], now: fl
         incarnation=child.incarnation,
         failed=child.failed,
         redelivered=redelivered,
+        rejected=rejected,
+        released=released,
+        unheard=unheard,
         repeated=repeated,
         conflicts=conflicts,
         dead_lettered=dead,

@@ -1,6 +1,7 @@
 """From checked nodes to children with mailboxes, outlets and lanes."""
 
-from collections.abc import Awaitable, Mapping
+import random
+from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -9,7 +10,9 @@ from attrs import define
 from ..actors._actor_context import ActorContext, GeneratorContext
 from ..actors._child import ActorChild, Behaviour, Child, TaskChild
 from ..actors._dead_letters import DeadLetter, DeadLetters
+from ..actors._later import Later
 from ..actors._mailbox import Mailbox
+from ..actors._restart import Backoff
 from ..actors._run_context import ActionID
 from ..actors._task_context import TaskContext
 from ..actors._timeout import Timeout
@@ -159,6 +162,8 @@ class Wiring:
             transform=transform_of(node),
             base=settings.message_context,
         )
+        if options.redelivery_delay is not None:
+            box.later = Later(self._delay_of(options.redelivery_delay), options.capacity)
         if options.timeout is not None:
             box.timeout = Timeout(options.timeout)
         outlet = self._outlet(box, node)
@@ -173,6 +178,14 @@ class Wiring:
         )
         child.spec = cell = Cell(node, child, settings)
         return cell
+
+    def _delay_of(self, delay: float | Backoff) -> Callable[[int], float]:
+        """Return what tells, after so many failed attempts, the seconds until the next."""
+        if not isinstance(delay, Backoff):
+            return lambda _failed: delay
+        rng = random.Random(self._settings.harness.seed)
+        # To restart at once is a backoff's first delay, which here would be none.
+        return lambda failed: delay.delay(failed + 1, rng.random())
 
     def _outlet(self, box: Mailbox, node: Node) -> Outlet:
         hold = node.options.hold_limit if node.options.on_redelivery == "hold" else 0

@@ -42,6 +42,7 @@ LEGAL: dict[str, tuple[Any, dict[str, Any]]] = {
     "hold_limit": (7, {"on_redelivery": "hold"}),
     "timeout": (5.0, {}),
     "max_attempts": (9, {}),
+    "redelivery_delay": (0.5, {}),
 }
 POLICY = ("restart", "max_restarts", "period", "backoff")
 
