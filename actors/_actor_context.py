@@ -22,6 +22,8 @@ from ._settled import Follower, OnSettled, check_on_settled
 from ._stopping import Stopping
 from ._task_context import DepsT, InputT, StateT, TaskContext
 from ._unconnected import NO_OUTLET, UNCONNECTED
+from ._workers_leased import Leased
+from ._workers_outputs import hand_of
 
 OutputT = TypeVar("OutputT", default=Any)
 
@@ -161,12 +163,12 @@ class ActorContext(TaskContext[StateT, DepsT, InputT], Generic[StateT, DepsT, In
     @property
     def message(self) -> Envelope[InputT] | None:
         """The envelope in hand (of a batch, the first); None if there is none."""
-        return self._mailbox.leased
+        return hand_of(self._mailbox).leased
 
     @property
     def messages(self) -> tuple[Envelope[Any], ...]:
         """The envelopes in hand: all that are left of a batch, else one, or none."""
-        return tuple(self._mailbox.envelopes_in_hand())
+        return tuple(hand_of(self._mailbox).envelopes_in_hand())
 
     def ack(self, envelope: Envelope[Any] | None = None) -> None:
         """Acknowledge the message in hand now, not when the next one is asked for.
@@ -178,7 +180,7 @@ class ActorContext(TaskContext[StateT, DepsT, InputT], Generic[StateT, DepsT, In
             RuntimeError: nothing is in hand, or outputs wait for the acknowledgement.
             ValueError, TypeError: `envelope` is not in hand, or no envelope.
         """
-        _early.ack(self._mailbox, envelope)
+        _early.ack(hand_of(self._mailbox), envelope)
 
     def reject(self, reason: str | Exception, envelope: Envelope[Any] | None = None) -> None:
         """Say that the message in hand can't be handled, without a crash: a failed attempt.
@@ -188,7 +190,7 @@ class ActorContext(TaskContext[StateT, DepsT, InputT], Generic[StateT, DepsT, In
         Raises:
             RuntimeError, ValueError, TypeError: as `ack`; or `reason` is no text or exception.
         """
-        _early.reject(self._mailbox, reason, envelope)
+        _early.reject(hand_of(self._mailbox), reason, envelope)
 
     def release(self, envelope: Envelope[Any] | None = None) -> None:
         """Give the message in hand back: it comes again, and that was no failed attempt.
@@ -196,7 +198,20 @@ class ActorContext(TaskContext[StateT, DepsT, InputT], Generic[StateT, DepsT, In
         Raises:
             RuntimeError, ValueError, TypeError: as `ack`.
         """
-        _early.release(self._mailbox, envelope)
+        _early.release(hand_of(self._mailbox), envelope)
+
+    def leased(self) -> Leased[InputT]:
+        """Return a lease for one block: `async with ctx.leased() as message`.
+
+        Several tasks of one actor may each be in such a block. A normal end of it acknowledges the
+        message, an exception rejects it, a cancellation releases it.
+
+        Raises, when it is entered:
+            EndOfInput: every upstream has ended, and no other block holds a message.
+            trio.BusyResourceError: another task of this actor waits in `receive()`.
+            NotImplementedError: as `receive`.
+        """
+        return Leased(self._mailbox)
 
     # -- out ---------------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ from ._record import Probe as Probe
 from ._resume import gives_up_message, origin_of, resumes
 from ._stopping import Stopping
 from ._task_context import TaskContext
-from ._timeout import HandlerTimeout, until_cut_off
+from ._timeout import failure_of
 
 log = logging.getLogger("trouper")
 
@@ -121,7 +121,7 @@ class ActorChild(Child):
     _taken_before: int = 0
     expired: int = 0
     """Incarnations that ended because the deadline of their message passed."""
-    timed_out: HandlerTimeout | None = None
+    timed_out: BaseException | None = None
     """Why this incarnation was cut off, until the keeper is told."""
 
     def all_outlets(self) -> Sequence[Outlet]:
@@ -222,7 +222,9 @@ class ActorChild(Child):
         """Settle what was in hand when an incarnation was ended by an error; return the reason."""
         _, rest = split_cancelled(error)
         if box.timeout is not None and not self.retired:
-            rest = self._over_time(error, rest, box.timeout.error(box))
+            failure = failure_of(box, error)
+            self.timed_out = failure if rest is None else None
+            rest = failure
         if isinstance(rest, Exception):
             now = trio.current_time()
             self.attempt = 0 if box.leased is None else box.leased.attempt
@@ -240,19 +242,6 @@ class ActorChild(Child):
             return "failed"
         self._return_lease(box)
         return "cancelled" if rest is None else "failed"
-
-    def _over_time(
-        self, error: BaseException, rest: BaseException | None, late: HandlerTimeout | None
-    ) -> BaseException | None:
-        """Return what has failed, when the message in hand may have been over its time."""
-        if late is None or isinstance(rest, HandlerTimeout):
-            return rest
-        if rest is None:
-            # Where the handler was when it was cut off tells more than where this was made.
-            self.timed_out = rest = late.with_traceback(until_cut_off(error.__traceback__))
-        else:
-            rest.add_note(f"after its time was over: {late}")
-        return rest
 
     async def _stop(self, stop: Hook, context: Any, reason: str) -> None:
         if self.shutdown == 0:

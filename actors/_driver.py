@@ -14,6 +14,7 @@ from ..channels._inbox import EndOfInput
 from ..channels._outlet import EndOfOutput, Outlet
 from ._lease import NO_REPEAT
 from ._mailbox import Mailbox
+from ._workers_outputs import SharedLineage
 
 _sent_in = message_context.get
 
@@ -89,4 +90,9 @@ def is_own_end(error: BaseException, box: Mailbox) -> bool:
         error = members[0]
     if isinstance(error, EndOfInput):
         return error.inbox is box
-    return isinstance(error, EndOfOutput) and error.lineage is box
+    return isinstance(error, EndOfOutput) and _sender(error.lineage) in (box, box.reader)
+
+
+def _sender(lineage: object) -> object:
+    """Return whose output has ended: several leases may share one."""
+    return lineage.box if isinstance(lineage, SharedLineage) else lineage

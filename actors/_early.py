@@ -27,7 +27,7 @@ def ack(box: Leases, envelope: Envelope[Any] | None) -> None:
         )
     box.put_down(chosen)
     for each in chosen:
-        settle_piece(box, each, "acknowledged")
+        settle_piece(box.reader, each, "acknowledged")
 
 
 def reject(box: Leases, reason: str | Exception, envelope: Envelope[Any] | None) -> None:

@@ -9,7 +9,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from time import time
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import trio
@@ -56,6 +56,12 @@ _OUTCOMES: Mapping[str, Outcome] = {"expired": "expired", "stopped": "abandoned"
 """What the reasons mean to whoever follows a message; all others: `dead_lettered`."""
 
 
+class SharedHand(Protocol):
+    """What several leases of one mailbox have in hand."""
+
+    def in_hand(self) -> Sequence[Envelope[Any]]: ...
+
+
 class NeverRunning:
     """Stands for the coroutine of a task that can't be asked whether it runs."""
 
@@ -95,6 +101,7 @@ class Leases(Inbox, Lineage):
         "root",
         "scope",
         "settled",
+        "shared",
         "slow",
         "timed",
         "timeout",
@@ -152,10 +159,21 @@ class Leases(Inbox, Lineage):
         """Who follows every output (`ctx.on_settled`)."""
         self.timeout: Timeout | None = None
         """How long one message may be handled; None: as long as it takes."""
+        self.shared: SharedHand | None = None
+        """What is in hand besides, where several leases take from this mailbox."""
         self._attempts: tuple[Attempt, ...] = ()
         self._suspects: frozenset[tuple[str, int]] = _NO_SUSPECTS
         """(source, seq) of the last batch that failed, until one of it has failed by itself."""
         self.begin(None)
+
+    @property
+    def reader(self) -> object:
+        """Whom the lanes lead to."""
+        return self
+
+    def is_holding(self) -> bool:
+        """Return whether any message is in hand, of whichever lease."""
+        return self.leased is not None or bool(self.shared is not None and self.shared.in_hand())
 
     # -- one incarnation ---------------------------------------------------------------------
 
@@ -202,7 +220,7 @@ class Leases(Inbox, Lineage):
                     ended = end
         if self.leased is not None:
             for envelope in self.envelopes_in_hand():
-                settle_piece(self, envelope, "acknowledged")
+                settle_piece(self.reader, envelope, "acknowledged")
         self._let_go()
         if ended is not None:
             raise ended
@@ -379,7 +397,7 @@ class Leases(Inbox, Lineage):
             key = (source, reason)
             self.settled[key] = self.settled.get(key, 0) + 1
         outcome = _OUTCOMES.get(reason, "dead_lettered")
-        settle_piece(self, envelope, outcome, f"{self.name}: {reason}")
+        settle_piece(self.reader, envelope, outcome, f"{self.name}: {reason}")
         if self.on_dead is not None:
             self.on_dead(DeadLetter(self.name, envelope, reason, item.attempts, item.placed))
 
@@ -397,7 +415,9 @@ class Leases(Inbox, Lineage):
         """Return how many messages of each source are leased or come again."""
         counts: dict[str, int] = {}
         waiting = [*self.returned, *(() if self.later is None else self.later.waiting())]
-        for envelope in [*self.envelopes_in_hand(), *(item.envelope for item in waiting)]:
+        besides = () if self.shared is None else self.shared.in_hand()
+        held = [*self.envelopes_in_hand(), *besides]
+        for envelope in [*held, *(item.envelope for item in waiting)]:
             for source in self._sources(envelope):
                 counts[source] = counts.get(source, 0) + 1
         for source in () if self.join is None else self.join.fresh:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from ..channels._envelope import Envelope
+from ._cancelled import split_cancelled
 
 if TYPE_CHECKING:
     from ._lease import Leases
@@ -98,7 +99,23 @@ class Timeout:
         raise error
 
 
-def until_cut_off(traceback: TracebackType | None) -> TracebackType | None:
+def failure_of(box: "Leases", error: BaseException) -> BaseException | None:
+    """Return what has failed, of what ended a handler: cancellation is no failure (case X12).
+
+    But being cut off by `timeout=` is one, told by a `HandlerTimeout` whose traceback is the place
+    where the handler was.
+    """
+    _, rest = split_cancelled(error)
+    late = None if box.timeout is None else box.timeout.error(box)
+    if late is None or isinstance(rest, HandlerTimeout):
+        return rest
+    if rest is None:
+        return late.with_traceback(_until_cut_off(error.__traceback__))
+    rest.add_note(f"after its time was over: {late}")
+    return rest
+
+
+def _until_cut_off(traceback: TracebackType | None) -> TracebackType | None:
     """Return the part of a `Cancelled`'s traceback that tells where the handler was."""
     found: list[TracebackType] = []
     while traceback is not None:

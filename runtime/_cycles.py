@@ -41,7 +41,7 @@ class Cycle:
             if box is not about_to_wait and box.parked is None:
                 return
             # What a join keeps until its other parts come is no message yet, and may never be.
-            if box.leased is not None or box.comes_again() or box.has_message():
+            if box.is_holding() or box.comes_again() or box.has_message():
                 return
             for lane in box.lanes:
                 if not (self._is_inner(lane) or lane.ended or lane.weak):

@@ -70,6 +70,8 @@ class ActorOptions(RestartOptions, total=False):
     on_redelivery: OnRedelivery
     hold_limit: int
     """Most outputs of one message that `on_redelivery="hold"` keeps."""
+    concurrency: int
+    """Bodies of `run(ctx)` side by side, each with a message of its own; order is not kept."""
     timeout: float
     """Seconds that one message, or one batch, may be handled; over it, the attempt has failed."""
     max_attempts: int | None
@@ -103,6 +105,7 @@ class Options:
     hold_limit: int = 1024
     max_attempts: float = 3
     redelivery_delay: float | Backoff | None = None
+    concurrency: int = 1
     timeout: float | None = None
     shutdown: float = 5.0
     given: frozenset[str] = frozenset()
@@ -121,6 +124,7 @@ _TYPES: Mapping[str, tuple[str, tuple[type, ...]]] = {
     "max_items": ("an int", (int,)),
     "hold_limit": ("an int", (int,)),
     "shutdown": ("seconds", (int, float)),
+    "concurrency": ("an int", (int,)),
     "timeout": ("seconds", (int, float)),
     "redelivery_delay": ("seconds or a trouper.Backoff", (int, float, Backoff)),
     "max_restarts": ("an int", (int,)),
@@ -170,7 +174,7 @@ def check_options(kind: Literal["task", "actor"], node: str, given: Mapping[str,
     if rest.get("timeout") == math.inf:
         raise ValueError(f"timeout of {node!r} has no effect with inf; leave it out")
     _check_delay(node, rest.get("redelivery_delay"))
-    for option in ("max_items", "hold_limit", "shutdown", "timeout"):
+    for option in ("max_items", "hold_limit", "shutdown", "concurrency", "timeout"):
         if option in rest and not rest[option] > 0:
             raise ValueError(f"{option} of {node!r} must be > 0, got {rest[option]!r}")
     restart: dict[str, Any] = {"restart": _DEFAULT_RESTART[kind]}

@@ -16,6 +16,7 @@ from ..actors._restart import Backoff
 from ..actors._run_context import ActionID
 from ..actors._task_context import TaskContext
 from ..actors._timeout import Timeout
+from ..actors._workers_bodies import several
 from ..channels._envelope import Envelope
 from ..channels._fan_in import open_join
 from ..channels._fan_out import open_outlet
@@ -103,7 +104,8 @@ class Cell:
         )
 
     def behaviour(self) -> Behaviour:
-        return make_behaviour(self.node)
+        behaviour, concurrency = make_behaviour(self.node), self.node.options.concurrency
+        return behaviour if concurrency == 1 else several(behaviour, self.child, concurrency)
 
     def actor_context(self) -> ActorContext[Any, Any, Any, Any]:
         settings, child = self.settings, self.child

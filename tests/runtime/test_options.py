@@ -40,6 +40,7 @@ LEGAL: dict[str, tuple[Any, dict[str, Any]]] = {
     "outputs": ({"alerts": str}, {}),
     "on_redelivery": ("skip", {}),
     "hold_limit": (7, {"on_redelivery": "hold"}),
+    "concurrency": (2, {}),
     "timeout": (5.0, {}),
     "max_attempts": (9, {}),
     "redelivery_delay": (0.5, {}),
