@@ -9,7 +9,8 @@ from typing import Any
 from ..channels._envelope import Envelope
 from ..channels._tracking import settle_piece
 from ._failure import FailureSummary, summarize
-from ._lease import Leases, Returned
+from ._lease import Leases
+from ._returns import Returned
 
 
 def ack(box: Leases, envelope: Envelope[Any] | None) -> None:

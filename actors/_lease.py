@@ -6,7 +6,6 @@ attempt comes again (cases X12, X22).
 """
 
 import math
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from time import time
 from typing import Any, Protocol
@@ -17,15 +16,14 @@ from trio.lowlevel import Task
 
 from ..channels._block import Block
 from ..channels._envelope import NO_CONTEXT, Envelope, MessageContext
-from ..channels._fan_in import Join, Joined
-from ..channels._inbox import Inbox
+from ..channels._fan_in import Join
 from ..channels._lineage import Lineage
 from ..channels._meter import Meter
 from ..channels._outlet import NOTHING, EndOfOutput, Outlet
-from ..channels._tracking import Outcome, settle_piece
+from ..channels._tracking import settle_piece
 from ._dead_letters import Attempt, DeadLetter
 from ._failure import FailureSummary
-from ._later import Later
+from ._returns import KEPT_ATTEMPTS, Returned, Returns
 from ._settled import Follower
 from ._timeout import Timeout
 
@@ -33,27 +31,7 @@ NO_REPEAT: tuple[Any, Any] = (NOTHING, None)
 """There is no send that a yield could repeat."""
 
 
-KEPT_ATTEMPTS = 20
-"""Summaries that a message keeps of its attempts, which may be without limit (case X17)."""
-
-
-class Returned(msgspec.Struct, frozen=True, gc=False):
-    """A message that comes again, before any new one."""
-
-    envelope: Envelope[Any]
-    placed: int = 0
-    """Outputs that earlier attempts have placed."""
-    attempts: tuple[Attempt, ...] = ()
-
-
 _NO_SUSPECTS: frozenset[tuple[str, int]] = frozenset()
-
-_NONE_RETURNED: Any = ()
-"""Stands for an empty deque, which costs 0.7 KiB."""
-
-
-_OUTCOMES: Mapping[str, Outcome] = {"expired": "expired", "stopped": "abandoned"}
-"""What the reasons mean to whoever follows a message; all others: `dead_lettered`."""
 
 
 class SharedHand(Protocol):
@@ -68,8 +46,8 @@ class NeverRunning:
     cr_running = False
 
 
-class Leases(Inbox, Lineage):
-    """Knows the message in hand and those that come again; outlives incarnations."""
+class Leases(Returns, Lineage):
+    """Knows the message in hand, and how it ends; outlives incarnations."""
 
     __slots__ = (
         "_attempts",
@@ -85,22 +63,15 @@ class Leases(Inbox, Lineage):
         "holds",
         "keeps_ids",
         "keyed",
-        "later",
         "leased",
         "max_attempts",
-        "on_dead",
         "outlets",
         "owner",
-        "redelivered",
-        "rejected",
-        "released",
         "repeat",
         "repeated",
         "resend",
-        "returned",
         "root",
         "scope",
-        "settled",
         "shared",
         "slow",
         "timed",
@@ -108,7 +79,6 @@ class Leases(Inbox, Lineage):
         "tracked",
         "transform",
         "unheard",
-        "usual",
     )
 
     def __init__(
@@ -120,15 +90,13 @@ class Leases(Inbox, Lineage):
         keyed: bool = False,
         max_attempts: float = 3,
         on_dead: Callable[[DeadLetter], None] | None = None,
-        later: Later[Returned] | None = None,
         transform: Callable[[Any, str], Any] | None = None,
         base: MessageContext = NO_CONTEXT,
     ) -> None:
-        super().__init__(name, meter, join)
+        super().__init__(name, meter, join, on_dead)
         self.keyed = self.turns = keyed and join is None
         self.keeps_ids = not keyed
         self.max_attempts = max_attempts
-        self.on_dead = on_dead
         self.transform = transform
         """Applied to (payload, source) when a message is handed out (validation, copy)."""
         self.holds = False
@@ -138,21 +106,11 @@ class Leases(Inbox, Lineage):
         self.base = base
         """The context outside of any message."""
         self.outlets: tuple[Outlet, ...] = ()
-        self.returned: deque[Returned] = _NONE_RETURNED
-        self.later = later
-        """Messages that wait out their redelivery delay; None: there is no delay."""
-        self.redelivered: int = 0
-        self.rejected: int = 0
-        """Messages that `ctx.reject` has settled."""
-        self.released: int = 0
-        """Messages that `ctx.release` has given back: they are no failed attempts (case X26)."""
         self.unheard: int = 0
         """Calls of a function given to `ctx.on_settled` that failed."""
         self.repeated: int = 0
         self.conflicts: int = 0
         """Keys of `custom_context` on which the messages of a batch disagreed."""
-        self.settled: dict[tuple[str, str], int] = {}
-        """(source, reason) -> messages given up after they were taken from their lane."""
         self.emitted = self.resend = 0
         self.tracked = False
         self.follower: Follower | None = None
@@ -165,11 +123,6 @@ class Leases(Inbox, Lineage):
         self._suspects: frozenset[tuple[str, int]] = _NO_SUSPECTS
         """(source, seq) of the last batch that failed, until one of it has failed by itself."""
         self.begin(None)
-
-    @property
-    def reader(self) -> object:
-        """Whom the lanes lead to."""
-        return self
 
     def is_holding(self) -> bool:
         """Return whether any message is in hand, of whichever lease."""
@@ -184,8 +137,7 @@ class Leases(Inbox, Lineage):
         self.root: Envelope[Any] | None = None
         self.batch: Block | Sequence[Envelope[Any]] = ()
         self.owner: Task | None = None
-        self.usual: Task | None = None
-        """The owner, while its waits need nothing special (see `Mailbox.enter_wait`)."""
+        self.usual = None
         self.coro: Any = NeverRunning
         self.bound: MessageContext | None = None if self.keyed else self.base
         self.current = self.base
@@ -340,66 +292,7 @@ class Leases(Inbox, Lineage):
             self._give_up(Returned(self.leased, *self.history_of(self.leased)), "expired")
         self._let_go()
 
-    def close(self, fate: Outcome = "dropped") -> None:
-        """Take nothing more: what waits to come again is dead-lettered, what is queued dropped."""
-        if self.later:
-            self._fall_due(math.inf)
-        while self.returned:
-            self._give_up(self.returned.popleft(), "stopped")
-        lanes = () if fate == "dropped" or self.on_dead is None else self.lanes
-        # What an edge keeps by itself (`keep_dropped`) is kept by it.
-        left = [envelope for lane in lanes if lane.on_drop is None for envelope in lane.buffer]
-        super().close(fate)
-        for envelope in left:
-            # They were never handled (case K2): counted as dropped, but not lost.
-            assert self.on_dead is not None
-            self.on_dead(DeadLetter(self.name, envelope, "stopped"))
-
     # -- inner parts -------------------------------------------------------------------------
-
-    def come_again(self, item: Returned, *, first: bool = False) -> None:
-        """Let a message come again before any new one, behind those that do already, or first."""
-        if not self.returned:
-            self.returned = deque()
-        if first:
-            self.returned.appendleft(item)
-        else:
-            self.returned.append(item)
-        self._look_at_each()
-
-    def put_off(self, item: Returned, *, failed: int) -> bool:
-        """Let a message come again after its delay; return False if that is at once."""
-        assert self.later is not None
-        is_kept = self.later.add(item, failed=failed, now=trio.current_time())
-        if is_kept:
-            self._look_at_each()
-        return is_kept
-
-    def _look_at_each(self) -> None:
-        """Let the fast path hand out nothing more: it knows only of new messages."""
-        self.usual = None
-        self._granted -= self.credit
-        self.credit = 0
-
-    def _fall_due(self, now: float) -> None:
-        """Let those come again whose delay is over."""
-        assert self.later is not None
-        for item in self.later.take_due(now):
-            self.come_again(item)
-
-    def comes_again(self) -> bool:
-        """Return whether any message comes again, now or later."""
-        return bool(self.returned or self.later)
-
-    def _give_up(self, item: Returned, reason: str) -> None:
-        envelope = item.envelope
-        for source in self._sources(envelope):
-            key = (source, reason)
-            self.settled[key] = self.settled.get(key, 0) + 1
-        outcome = _OUTCOMES.get(reason, "dead_lettered")
-        settle_piece(self.reader, envelope, outcome, f"{self.name}: {reason}")
-        if self.on_dead is not None:
-            self.on_dead(DeadLetter(self.name, envelope, reason, item.attempts, item.placed))
 
     def _let_go(self) -> None:
         self.leased = self.root = None
@@ -423,7 +316,3 @@ class Leases(Inbox, Lineage):
         for source in () if self.join is None else self.join.fresh:
             counts[source] = counts.get(source, 0) + 1
         return counts
-
-    def _sources(self, envelope: Envelope[Any]) -> Sequence[str]:
-        """Return whose messages an envelope stands for: several, if it was joined from them."""
-        return envelope.taken if isinstance(envelope, Joined) else (envelope.source,)

@@ -20,7 +20,8 @@ from ._attended import Attended
 from ._dead_letters import Attempt
 from ._failure import summarize
 from ._later import Later
-from ._lease import NeverRunning, Returned
+from ._lease import NeverRunning
+from ._returns import Returned
 
 
 class InvalidMessage(ValueError):

@@ -19,8 +19,8 @@ import trio
 from ..channels._envelope import Envelope
 from ..channels._inbox import EndOfInput
 from ..channels._outlet import NOTHING
-from ._lease import Returned
 from ._mailbox import Mailbox
+from ._returns import Returned
 from ._timeout import Timeout
 from ._workers_outputs import HeldByLease, share_output
 

@@ -1,0 +1,144 @@
+"""Messages that a mailbox gives out again, or gives up: what its leases hand back to it.
+
+What comes again comes before any new message; in the end it is acknowledged or a dead letter.
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import trio
+from trio.lowlevel import Task
+
+from ..channels._envelope import Envelope
+from ..channels._fan_in import Join, Joined
+from ..channels._inbox import Inbox
+from ..channels._meter import Meter
+from ..channels._tracking import Outcome, settle_piece
+from ._dead_letters import Attempt, DeadLetter
+from ._later import Later
+
+KEPT_ATTEMPTS = 20
+"""Summaries that a message keeps of its attempts, which may be without limit (case X17)."""
+
+_NONE_RETURNED: Any = ()
+"""Stands for an empty deque, which costs 0.7 KiB."""
+
+_OUTCOMES: Mapping[str, Outcome] = {"expired": "expired", "stopped": "abandoned"}
+"""What the reasons mean to whoever follows a message; all others: `dead_lettered`."""
+
+
+class Returned(msgspec.Struct, frozen=True, gc=False):
+    """A message that comes again, before any new one."""
+
+    envelope: Envelope[Any]
+    placed: int = 0
+    """Outputs that earlier attempts have placed."""
+    attempts: tuple[Attempt, ...] = ()
+
+
+class Returns(Inbox):
+    """Lanes, and the messages that come again; outlives incarnations."""
+
+    __slots__ = (
+        "later",
+        "on_dead",
+        "redelivered",
+        "rejected",
+        "released",
+        "returned",
+        "settled",
+        "usual",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        meter: Meter | None,
+        join: Join | None,
+        on_dead: Callable[[DeadLetter], None] | None,
+    ) -> None:
+        super().__init__(name, meter, join)
+        self.on_dead = on_dead
+        self.usual: Task | None = None
+        """Who waits for messages, while these waits need nothing special (`Mailbox.enter_wait`)."""
+        self.returned: deque[Returned] = _NONE_RETURNED
+        self.later: Later[Returned] | None = None
+        """Messages that wait out their redelivery delay; None: there is no delay."""
+        self.redelivered: int = 0
+        self.rejected: int = 0
+        """Messages that `ctx.reject` has settled."""
+        self.released: int = 0
+        """Messages that `ctx.release` has given back: they are no failed attempts (case X26)."""
+        self.settled: dict[tuple[str, str], int] = {}
+        """(source, reason) -> messages given up after they were taken from their lane."""
+
+    @property
+    def reader(self) -> object:
+        """Whom the lanes lead to."""
+        return self
+
+    def come_again(self, item: Returned, *, first: bool = False) -> None:
+        """Let a message come again before any new one, behind those that do already, or first."""
+        if not self.returned:
+            self.returned = deque()
+        if first:
+            self.returned.appendleft(item)
+        else:
+            self.returned.append(item)
+        self._look_at_each()
+
+    def put_off(self, item: Returned, *, failed: int) -> bool:
+        """Let a message come again after its delay; return False if that is at once."""
+        assert self.later is not None
+        is_kept = self.later.add(item, failed=failed, now=trio.current_time())
+        if is_kept:
+            self._look_at_each()
+        return is_kept
+
+    def _look_at_each(self) -> None:
+        """Let the fast path hand out nothing more: it knows only of new messages."""
+        self.usual = None
+        self._granted -= self.credit
+        self.credit = 0
+
+    def _fall_due(self, now: float) -> None:
+        """Let those come again whose delay is over."""
+        assert self.later is not None
+        for item in self.later.take_due(now):
+            self.come_again(item)
+
+    def comes_again(self) -> bool:
+        """Return whether any message comes again, now or later."""
+        return bool(self.returned or self.later)
+
+    def close(self, fate: Outcome = "dropped") -> None:
+        """Take nothing more: what waits to come again is dead-lettered, what is queued dropped."""
+        if self.later:
+            self._fall_due(math.inf)
+        while self.returned:
+            self._give_up(self.returned.popleft(), "stopped")
+        lanes = () if fate == "dropped" or self.on_dead is None else self.lanes
+        # What an edge keeps by itself (`keep_dropped`) is kept by it.
+        left = [envelope for lane in lanes if lane.on_drop is None for envelope in lane.buffer]
+        super().close(fate)
+        for envelope in left:
+            # They were never handled (case K2): counted as dropped, but not lost.
+            assert self.on_dead is not None
+            self.on_dead(DeadLetter(self.name, envelope, "stopped"))
+
+    def _give_up(self, item: Returned, reason: str) -> None:
+        envelope = item.envelope
+        for source in self._sources(envelope):
+            key = (source, reason)
+            self.settled[key] = self.settled.get(key, 0) + 1
+        outcome = _OUTCOMES.get(reason, "dead_lettered")
+        settle_piece(self.reader, envelope, outcome, f"{self.name}: {reason}")
+        if self.on_dead is not None:
+            self.on_dead(DeadLetter(self.name, envelope, reason, item.attempts, item.placed))
+
+    def _sources(self, envelope: Envelope[Any]) -> Sequence[str]:
+        """Return whose messages an envelope stands for: several, if it was joined from them."""
+        return envelope.taken if isinstance(envelope, Joined) else (envelope.source,)
