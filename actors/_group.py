@@ -112,21 +112,20 @@ class Group:
 
     def let_go(self, state: GroupState) -> None:
         """End for good, all members being stopped: their outputs end, the last one's first."""
-        for place in reversed(range(len(self.members))):
-            member = self.members[place]
+        for child in reversed(list(self._abandon(state))):
+            self._end(child)
+
+    def _abandon(self, state: GroupState) -> Iterator[Child]:
+        for place, member in enumerate(self.members):
             if self._agenda.standing[place] is Standing.GONE:
                 continue
             self._agenda.end(place)
             if isinstance(member, Group):
-                member.let_go("done")
+                yield from member._abandon("done")
             else:
                 member.move(Event.CANCEL)
-                self._end(member)
+                yield member
         self.state = state
-
-    def stops(self) -> bool:
-        """Return whether it stops, or has stopped: nothing is started."""
-        return self._agenda.closing
 
     # -- what members say --------------------------------------------------------------------
 
@@ -378,12 +377,3 @@ class Group:
             self.state = "done"
             if self.parent is not None:
                 self.parent.member_gone(self)
-
-
-def each_child(group: Group) -> Iterator[Child]:
-    """Yield the nodes in a group and in the groups inside of it, in start order."""
-    for member in group.members:
-        if isinstance(member, Group):
-            yield from each_child(member)
-        else:
-            yield member

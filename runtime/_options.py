@@ -7,6 +7,7 @@ from typing import Any, Final, Literal, TypedDict, get_args
 from attrs import frozen
 
 from ..actors._restart import Backoff, RestartPolicy, RestartType
+from ..actors._restart_on import RestartOn, make_rule
 from ..channels._fan_in import FanIn
 from ..channels._fan_out import FanOut
 from ..channels._overflow import OverflowPolicy, check_capacity, check_overflow
@@ -38,6 +39,11 @@ class RestartOptions(TypedDict, total=False):
     max_restarts: int
     period: float
     backoff: Backoff
+    restart_on: RestartOn
+    """Which failures are restarted: types, a predicate, or a mapping from type to "restart",
+    "resume", "stop" or "escalate". What it does not name is given up at once."""
+    significant: bool
+    """Whether its end may end the group that it is in (`auto_shutdown`)."""
 
 
 class TaskOptions(RestartOptions, total=False):
@@ -78,8 +84,10 @@ class ActorOptions(RestartOptions, total=False):
     """Deliveries of one message before it is dead-lettered; None: no limit."""
     redelivery_delay: float | Backoff
     """Seconds until a rejected or released message comes again; others go on meanwhile."""
+    max_children: int
+    """Most children of `ctx.spawn` at a time, those that are restarting included."""
     shutdown: float
-    """Seconds that the `stop` hook may take, at any end."""
+    """Seconds that the `stop` hook may take, at any end; 0: it is not called."""
 
 
 class AnyOptions(TaskOptions, ActorOptions, total=False):
@@ -107,6 +115,8 @@ class Options:
     redelivery_delay: float | Backoff | None = None
     concurrency: int = 1
     timeout: float | None = None
+    max_children: int | None = None
+    significant: bool = False
     shutdown: float = 5.0
     given: frozenset[str] = frozenset()
     """The options that were given, not left at their default."""
@@ -127,11 +137,14 @@ _TYPES: Mapping[str, tuple[str, tuple[type, ...]]] = {
     "concurrency": ("an int", (int,)),
     "timeout": ("seconds", (int, float)),
     "redelivery_delay": ("seconds or a trouper.Backoff", (int, float, Backoff)),
+    "max_children": ("an int", (int,)),
+    "significant": ("a bool", (bool,)),
     "max_restarts": ("an int", (int,)),
     "period": ("seconds", (int, float)),
     "backoff": ("a trouper.Backoff", (Backoff,)),
 }
-_RESTART = ("restart", "max_restarts", "period", "backoff")
+_RESTART = ("restart", "max_restarts", "period", "backoff", "restart_on")
+_POSITIVE = ("max_items", "hold_limit", "concurrency", "timeout", "max_children")
 _ONLY_FOR = {
     "task": set(TaskOptions.__annotations__) - set(ActorOptions.__annotations__),
     "actor": set(ActorOptions.__annotations__) - set(TaskOptions.__annotations__),
@@ -174,9 +187,13 @@ def check_options(kind: Literal["task", "actor"], node: str, given: Mapping[str,
     if rest.get("timeout") == math.inf:
         raise ValueError(f"timeout of {node!r} has no effect with inf; leave it out")
     _check_delay(node, rest.get("redelivery_delay"))
-    for option in ("max_items", "hold_limit", "shutdown", "concurrency", "timeout"):
+    for option in _POSITIVE:
         if option in rest and not rest[option] > 0:
             raise ValueError(f"{option} of {node!r} must be > 0, got {rest[option]!r}")
+    if "shutdown" in rest and not rest["shutdown"] >= 0:
+        raise ValueError(f"shutdown of {node!r} must be >= 0, got {rest['shutdown']!r}")
+    if "restart_on" in given:
+        _check_restart_on(node, kind, given["restart_on"])
     restart: dict[str, Any] = {"restart": _DEFAULT_RESTART[kind]}
     restart |= {key: given[key] for key in _RESTART if key in given}
     if isinstance(restart["restart"], RestartPolicy):
@@ -217,8 +234,13 @@ def _check_effects(node: str, settings: Mapping[str, Any], given: Mapping[str, A
         "default": ("collect='last'", settings.get("collect") != "all"),
         "hold_limit": ("on_redelivery='hold'", settings.get("on_redelivery") == "hold"),
         **dict.fromkeys(
-            ("max_restarts", "period", "backoff", "max_attempts"),
+            ("max_restarts", "period", "backoff", "restart_on", "max_attempts"),
             ("restart='transient' or 'permanent'", restarts),
+        ),
+        # What is permanent never ends by itself (case S13).
+        "significant": (
+            "restart='transient' or 'temporary'",
+            settings["restart"] != "permanent" or not settings.get("significant"),
         ),
     }
     for option, (condition, holds) in needs.items():
@@ -236,6 +258,16 @@ def _check_fan_out(node: str, fan_out: object) -> None:
         f"fan_out of {node!r} can't be {fan_out!r}; choose one of: broadcast, balance, "
         f"trouper.Partition(key)"
     )
+
+
+def _check_restart_on(node: str, kind: str, given: object) -> None:
+    answers = make_rule(given, repr(node)).answers or {}
+    unfit = [answer for answer in answers.values() if answer in ("resume", "stop")]
+    if kind == "task" and unfit:
+        raise ValueError(
+            f"restart_on of {node!r} can't answer by {unfit[0]!r}: a task has no next message, and "
+            "a result is waited for; choose 'restart' or 'escalate'"
+        )
 
 
 def _check_policy(node: str, restart: RestartPolicy, **parts: object) -> RestartPolicy:

@@ -30,7 +30,9 @@ LEGAL: dict[str, tuple[Any, dict[str, Any]]] = {
     "collect": ("all", {}),
     "max_items": (5, {"collect": "all"}),
     "default": (None, {}),
-    "shutdown": (1.5, {}),
+    "restart_on": (OSError, {"restart": "transient"}),
+    "significant": (True, {}),
+    "shutdown": (0, {}),
     "fan_in": ("zip", {}),
     "fan_out": ("balance", {}),
     "capacity": (0, {}),
@@ -42,10 +44,11 @@ LEGAL: dict[str, tuple[Any, dict[str, Any]]] = {
     "hold_limit": (7, {"on_redelivery": "hold"}),
     "concurrency": (2, {}),
     "timeout": (5.0, {}),
+    "max_children": (9, {}),
     "max_attempts": (9, {}),
     "redelivery_delay": (0.5, {}),
 }
-POLICY = ("restart", "max_restarts", "period", "backoff")
+POLICY = ("restart", "max_restarts", "period", "backoff", "restart_on")
 
 
 def options_of(kind: str) -> set[str]:
@@ -90,8 +93,13 @@ WRONG: list[tuple[str, Any, type[Exception], str]] = [
     ("max_items", 0, ValueError, "max_items of 'n' must be > 0, got 0"),
     ("max_items", 2.0, TypeError, r"max_items of 'n' takes an int, got 2\.0"),
     ("max_items", True, TypeError, "max_items of 'n' takes an int, got True"),
-    ("shutdown", -1, ValueError, "shutdown of 'n' must be > 0, got -1"),
-    ("shutdown", math.nan, ValueError, "shutdown of 'n' must be > 0, got nan"),
+    ("restart_on", 3, TypeError, "restart_on of 'n' takes exception types, a function of the"),
+    ("restart_on", {OSError: "no"}, ValueError, "can't answer OSError by 'no'; choose one of:"),
+    ("significant", 1, TypeError, "significant of 'n' takes a bool, got 1"),
+    ("max_children", 0, ValueError, "max_children of 'n' must be > 0, got 0"),
+    ("max_children", 2.0, TypeError, r"max_children of 'n' takes an int, got 2\.0"),
+    ("shutdown", -1, ValueError, "shutdown of 'n' must be >= 0, got -1"),
+    ("shutdown", math.nan, ValueError, "shutdown of 'n' must be >= 0, got nan"),
     ("fan_in", "both", ValueError, "'both'; choose one of: merge, zip, latest"),
     ("fan_out", "some", ValueError, "'some'; choose one of: broadcast, balance, trouper.Partit"),
     ("fan_out", trouper.Partition, ValueError, r"choose one of: .*Partition\(key\)"),
