@@ -9,6 +9,7 @@ import msgspec
 
 from ..actors._dead_letters import DeadLetter
 from ..actors._failure import FailureSummary, summarize
+from ._drain_report import DrainReport
 from ._report import WorkflowResult
 
 _LETTERS = 100
@@ -31,6 +32,7 @@ def json_report(result: WorkflowResult, exit_code: int) -> str:
         "failed_node": result.failed_node,
         "error": None if result.error is None else _failure(summarize(result.error)),
         "cut_short": list(result.cut_short),
+        "drain": None if result.drain is None else _drain(result.drain),
         "nodes": {
             name: {**_jsonable(node), "failures": [_failure(each) for each in node.failures]}
             for name, node in result.nodes.items()
@@ -56,6 +58,16 @@ def _failure(failure: FailureSummary) -> Mapping[str, str]:
         "where": failure.where,
         "text": failure.text(),
     }
+
+
+def _drain(drain: DrainReport) -> Mapping[str, Any]:
+    totals = {
+        "acknowledged": drain.acknowledged,
+        "redelivered": drain.redelivered,
+        "dead_lettered": drain.dead_lettered,
+        "abandoned": drain.abandoned,
+    }
+    return {**_jsonable(drain), **totals}
 
 
 def _letter(letter: DeadLetter) -> Mapping[str, Any]:

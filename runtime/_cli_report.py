@@ -6,6 +6,7 @@ from ..actors._dead_letters import DeadLetter
 from ..actors._failure import OURS, summarize
 from ._cli_plain import restarts_of
 from ._cli_text import columns, count, plain, plain_lines, shown
+from ._drain_report import ActorDrain, DrainReport
 from ._report import EdgeReport, NodeReport, WorkflowResult
 
 _LETTERS = 5
@@ -26,6 +27,9 @@ def closing_report(result: WorkflowResult) -> Iterator[str]:
     if result.edges:
         yield ""
         yield from _edges(result.edges)
+    if result.drain is not None:
+        yield ""
+        yield from _drain(result.drain)
     if result.dead_letters:
         yield ""
         yield from _letters(result.dead_letters, result.dead_letters_fallen_out)
@@ -107,6 +111,23 @@ def _edge(edge: EdgeReport) -> tuple[str, ...]:
         *(f"{each:,}" for each in numbers),
         "closed" if edge.is_closed else "OPEN",
     )
+
+
+def _drain(drain: DrainReport) -> Iterator[str]:
+    yield f"drained in {drain.seconds:.1f} s of {drain.budget:g} s: {_done(drain)}"
+    if len(drain.actors) > 1:
+        for name, each in drain.actors.items():
+            yield f"  {plain(name)}: {_done(each)}"
+
+
+def _done(counts: DrainReport | ActorDrain) -> str:
+    parts = (
+        (counts.acknowledged, "acknowledged"),
+        (counts.redelivered, "redelivered"),
+        (counts.dead_lettered, "dead-lettered"),
+        (counts.abandoned, "abandoned"),
+    )
+    return ", ".join(f"{n:,} {what}" for n, what in parts if n) or "nothing was under way"
 
 
 def _letters(letters: tuple[DeadLetter, ...], fallen_out: int) -> Iterator[str]:

@@ -21,7 +21,11 @@ from ..channels._lane import Lane
 from ..channels._lineage import Detached
 from ..channels._outlet import NOTHING, Outlet
 from ..channels._tracking import settle_piece
+from ._control import ControlDesk
 from ._cycles import Cycle, watch_cycles
+from ._drain import drain
+from ._drain_log import DrainLog
+from ._drain_report import DrainReport
 from ._edge import Upstream
 from ._leaf import only_leaf
 from ._node import Node
@@ -36,18 +40,13 @@ from ._report import (
     report_node,
 )
 from ._settings import Settings
+from ._sources import ENDED, INPUTS, RUN, is_source
 from ._unread import UnreadInput, warn_if_it_never_read
 from ._user_line import raised_at
 from ._watchdog import watch_loop
 from ._wiring import Cell, Wiring
 
 log = logging.getLogger("trouper")
-
-RUN = "@run"
-"""The key of messages from outside."""
-INPUTS = "@inputs"
-"""The key of the one message of an actor with batch upstreams only; no edge of the graph."""
-_ENDED = (State.DONE, State.FAILED, State.CANCELLED)
 
 
 class EmptyStream(RuntimeError):
@@ -78,15 +77,20 @@ class Execution:
         self.broken_off = False
         """Whether a cancel or an exit from outside went through the run."""
         self.cut_short: list[str] = []
+        self.drain_log: DrainLog | None = None
+        """What was known when the drain began; None: there was none."""
+        self.desk = ControlDesk(self)
         self.started_at = self.ended_at = 0.0
-        self._cycles: Mapping[str, Sequence[Cycle]] = {}
+        self.cycles: Mapping[str, Sequence[Cycle]] = {}
         self._readers: dict[str, list[tuple[Cell, str]]] = {}
         """Task -> who takes its result, by which key."""
         # By name, so that the end of a child costs the same in a graph of any size.
-        self._sources = {name: cell for name, cell in self.cells.items() if is_source(cell)}
+        self.sources = {name: cell for name, cell in self.cells.items() if is_source(cell)}
         self._supervisor: Supervisor | None = None
         self._nursery: trio.Nursery | None = None
         for cell in self.cells.values():
+            if isinstance(cell.child, ActorChild):
+                cell.child.mailbox.desk = self.desk
             for upstream in cell.node.upstreams:
                 if nodes[upstream.node].kind == "task":
                     self._readers.setdefault(upstream.node, []).append((cell, upstream.key))
@@ -138,7 +142,7 @@ class Execution:
 
     def _begin(self, nursery: trio.Nursery) -> None:
         is_open = self.settings.is_open and self.status == "running"
-        self._cycles = watch_cycles(self.cells, is_open=is_open)
+        self.cycles = watch_cycles(self.cells, is_open=is_open)
         for cell in self.cells.values():
             for upstream, inbox in cell.collectors:
                 nursery.start_soon(self._collect, cell, upstream, inbox)
@@ -204,10 +208,10 @@ class Execution:
         warn_if_it_never_read(self.cells[child.name])
         for cell, key in self._readers.get(child.name, ()):
             self._deliver(cell, key, child.value)
-        for cycle in self._cycles.get(child.name, ()):
+        for cycle in self.cycles.get(child.name, ()):
             cycle.check()
-        self._sources.pop(child.name, None)
-        if not self._sources:
+        self.sources.pop(child.name, None)
+        if not self.sources:
             self.sources_ended.set()
 
     def child_failed(self, child: Child, error: Exception, reason: str) -> None:
@@ -230,58 +234,10 @@ class Execution:
     async def drain(self, budget: float) -> None:
         """End the sources, let everything that was accepted be handled, then return.
 
-        A source that has not ended after half the budget is cancelled; after all of it the rest is.
-
         Args:
-            budget: seconds.
+            budget: seconds; after half of it, and after all, what has not ended is cancelled.
         """
-        until = trio.current_time() + budget
-        if self.status == "running":
-            self.status = "draining"
-            self._stop_sources()
-        if not self._sources:
-            self.sources_ended.set()
-        with trio.move_on_at(until - budget / 2):
-            await self.sources_ended.wait()
-        for cell in tuple(self._sources.values()):
-            # One that waits for a batch input has not begun; it ends with its first message.
-            if cell.child.state not in (State.WAITING, *_ENDED):
-                self._cut(cell)
-                cell.child.retire()
-        with trio.move_on_at(until):
-            await self.finished.wait()
-        if not self.finished.is_set():
-            for cell in self._alive():
-                self._cut(cell)
-            self.cancel(f"the drain took longer than its budget of {budget:g} s")
-            await self.finished.wait()
-
-    def _stop_sources(self) -> None:
-        for outlet in self.inlets.values():
-            outlet.end()
-        for cycles in self._cycles.values():
-            for cycle in cycles:
-                cycle.release()
-        for name, cell in self.cells.items():
-            child = cell.child
-            if not isinstance(child, ActorChild):
-                continue
-            child.stopping.set()
-            if name not in self._sources:
-                continue
-            for outlet in () if _is_fed(child) else child.all_outlets():
-                outlet.finish_after_next("the run drains")
-            box = child.mailbox
-            if child.state is State.RESTARTING and box.at_end() and not box.comes_again():
-                # It waits for its next incarnation, which would find nothing to do.
-                child.retire()
-
-    def _cut(self, cell: Cell) -> None:
-        if cell.node.name not in self.cut_short:
-            self.cut_short.append(cell.node.name)
-
-    def _alive(self) -> list[Cell]:
-        return [cell for cell in self.cells.values() if cell.child.state not in _ENDED]
+        await drain(self, budget)
 
     # -- from outside ------------------------------------------------------------------------
 
@@ -306,7 +262,7 @@ class Execution:
 
     def _settle(self) -> None:
         for cell in self.cells.values():
-            if cell.child.state not in _ENDED:
+            if cell.child.state not in ENDED:
                 cell.child.move(Event.CANCEL)
             cell.child.close()
             for _, inbox in cell.collectors:
@@ -336,8 +292,15 @@ class Execution:
             edges=self.edge_reports(),
             seconds=self.ended_at - self.started_at,
             cut_short=tuple(self.cut_short),
+            drain=self._drain_report(),
             interrupted=self.interrupted,
         )
+
+    def _drain_report(self) -> DrainReport | None:
+        if self.drain_log is None:
+            return None
+        children = [cell.child for cell in self.cells.values()]
+        return self.drain_log.report(children, self.ended_at, self.cut_short)
 
     def node_reports(self, now: float, *, of_all: bool = False) -> dict[str, NodeReport]:
         """Return the nodes' reports.
@@ -367,19 +330,6 @@ class Execution:
             for _, inbox in cell.collectors:
                 reports += [report_edge(lane, 0, {}) for lane in inbox.lanes]
         return tuple(reports)
-
-
-def is_source(cell: Cell) -> bool:
-    """Return whether a node makes messages of its own accord: an actor that no stream feeds."""
-    return isinstance(cell.child, ActorChild) and all(
-        lane.source in (RUN, INPUTS) for lane in cell.child.mailbox.lanes
-    )
-
-
-def _is_fed(child: ActorChild) -> bool:
-    """Return whether a node without upstreams lives on messages from outside: it ends with them."""
-    inlets = [lane for lane in child.mailbox.lanes if lane.source == RUN]
-    return any(lane.sent or child.mailbox.owner is not None for lane in inlets)
 
 
 def _too_many(node: str, upstream: str, most: int) -> str:

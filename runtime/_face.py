@@ -42,6 +42,8 @@ from ..channels._partition import PartitionError as PartitionError
 from ..channels._receive_channel import ReceiveChannel as ReceiveChannel
 from ..channels._send_channel import SendChannel as SendChannel
 from ._blocking import run as run
+from ._drain_report import ActorDrain as ActorDrain
+from ._drain_report import DrainReport as DrainReport
 from ._edge import Edge as Edge
 from ._execution import EmptyStream as EmptyStream
 from ._execution import TooManyItems as TooManyItems

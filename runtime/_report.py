@@ -11,6 +11,7 @@ from ..actors._failure import FailureSummary
 from ..channels._lane import Lane
 from ..channels._outlet import NOTHING
 from ..channels._routing import RoutingOutlet
+from ._drain_report import DrainReport
 
 RunStatus = Literal["running", "draining", "completed", "failed", "cancelled"]
 
@@ -51,29 +52,29 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     incarnation: int
     failed: int
     """Incarnations that failed."""
-    redelivered: int
-    rejected: int
+    redelivered: int = 0
+    rejected: int = 0
     """Messages that `ctx.reject` has settled."""
-    released: int
+    released: int = 0
     """Messages that `ctx.release` has given back; no failed attempts."""
-    unheard: int
+    unheard: int = 0
     """Calls of a function given to `ctx.on_settled` that failed."""
-    repeated: int
+    repeated: int = 0
     """Yields that repeated the send just before and were not sent again."""
-    conflicts: int
+    conflicts: int = 0
     """Keys of `custom_context` on which messages that were joined disagreed; the first has won."""
-    dead_lettered: int
-    received: int
-    sent: int
-    depth: int
-    received_per_s: float
+    dead_lettered: int = 0
+    received: int = 0
+    sent: int = 0
+    depth: int = 0
+    received_per_s: float = 0.0
     """Messages per second since the last look, or since the start."""
-    sent_per_s: float
-    starved: float
+    sent_per_s: float = 0.0
+    starved: float = 0.0
     """Seconds that it has waited for input, a wait still going on included."""
-    blocked: float
+    blocked: float = 0.0
     """Seconds that it has waited for room in front of it, likewise."""
-    failures: tuple[FailureSummary, ...]
+    failures: tuple[FailureSummary, ...] = ()
     """The last few, oldest first."""
     overdue: float = 0.0
     """Seconds that a message has been in hand beyond `timeout=`: its handler can't be cut off."""
@@ -117,6 +118,8 @@ class WorkflowResult(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     cut_short: tuple[str, ...] = ()
     """Nodes that a drain cancelled because its budget ran out."""
+    drain: DrainReport | None = None
+    """What became of what was under way when it was drained; None if it ended by itself."""
     interrupted: bool = False
     """Whether Ctrl-C or a signal ended it."""
 
@@ -181,32 +184,40 @@ def report_node(child: Child, kind: str, before: tuple[float, int, int], now: fl
     Args:
         before: when it was looked at last, and what it had received and sent by then.
     """
+    if not isinstance(child, ActorChild):  # quickly: there may be thousands
+        return NodeReport(
+            name=child.name,
+            kind=kind,
+            state=child.state.value,
+            incarnation=child.incarnation,
+            failed=child.failed,
+            failures=child.failures,
+        )
     sent = received = depth = dead = redelivered = repeated = conflicts = 0
     rejected = released = unheard = 0
     starved = blocked = 0.0
-    if isinstance(child, ActorChild):
-        box = child.mailbox
-        # Loops, not sums of generators: there may be ten thousand actors.
-        for lane in box.lanes:
-            queued = lane.queued
-            depth += queued
-            received += lane.sent - queued - sum(lane.dropped.values())
-        for outlet in child.all_outlets():
-            if isinstance(outlet, RoutingOutlet):
-                sent += outlet.sent_in_all()
-                blocked += outlet.waited()
-                continue
-            most = 0
-            for lane in outlet.lanes:
-                blocked += lane.blocked.waited
-                if lane.sent > most:
-                    most = lane.sent
-            sent += most  # a broadcast is one message, however many readers it has
-        starved = box.waited
-        redelivered, repeated = box.redelivered, box.repeated
-        rejected, released, unheard = box.rejected, box.released, box.unheard
-        conflicts = box.conflicts + (0 if box.join is None else box.join.conflicts)
-        dead = sum(box.settled.values())
+    box = child.mailbox
+    # Loops, not sums of generators: there may be ten thousand actors.
+    for lane in box.lanes:
+        queued = lane.queued
+        depth += queued
+        received += lane.sent - queued - sum(lane.dropped.values())
+    for outlet in child.all_outlets():
+        if isinstance(outlet, RoutingOutlet):
+            sent += outlet.sent_in_all()
+            blocked += outlet.waited()
+            continue
+        most = 0
+        for lane in outlet.lanes:
+            blocked += lane.blocked.waited
+            if lane.sent > most:
+                most = lane.sent
+        sent += most  # a broadcast is one message, however many readers it has
+    starved = box.waited
+    redelivered, repeated = box.redelivered, box.repeated
+    rejected, released, unheard = box.rejected, box.released, box.unheard
+    conflicts = box.conflicts + (0 if box.join is None else box.join.conflicts)
+    dead = sum(box.settled.values())
     span = now - before[0]
     per_s = 1 / span if span > 0 else 0.0
     return NodeReport(

@@ -15,11 +15,12 @@ from ..channels._outlet import EndOfOutput
 from ..channels._overflow import OverflowPolicy, check_capacity, check_overflow
 from ..channels._tracking import open_piece
 from ._convert_message import convert_message
-from ._execution import RUN, Execution
+from ._execution import Execution
 from ._message_types import expected_types
 from ._names import suggest
 from ._outside_context import outside_context
 from ._report import StatusReport, WorkflowResult
+from ._sources import RUN
 from ._stream import Stream
 
 DRAIN_BUDGET = 10.0

@@ -1,0 +1,69 @@
+"""Ending a run in order: sources end, what was accepted is handled, and what won't end is named."""
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from ..actors._child import ActorChild
+from ..actors._lifecycle import State
+from ._drain_log import DrainLog, tally
+from ._sources import ENDED, stop_source
+from ._wiring import Cell
+
+if TYPE_CHECKING:
+    from ._execution import Execution
+
+
+async def drain(run: "Execution", budget: float) -> None:
+    """End the sources, let everything that was accepted be handled, then return.
+
+    A source that has not ended after half the budget is cancelled; after all of it the rest is.
+
+    Args:
+        budget: seconds.
+    """
+    now = trio.current_time()
+    until = now + budget
+    if run.status == "running":
+        run.status = "draining"
+        children = [cell.child for cell in run.cells.values()]
+        run.drain_log = DrainLog(began_at=now, budget=budget, before=tally(children))
+        run.desk.resume_all()
+        _stop_sources(run)
+    if not run.sources:
+        run.sources_ended.set()
+    with trio.move_on_at(until - budget / 2):
+        await run.sources_ended.wait()
+    for cell in tuple(run.sources.values()):
+        # One that waits for a batch input has not begun; it ends with its first message.
+        if cell.child.state not in (State.WAITING, *ENDED):
+            _cut(run, cell)
+            cell.child.retire()
+    with trio.move_on_at(until):
+        await run.finished.wait()
+    if not run.finished.is_set():
+        for cell in run.cells.values():
+            if cell.child.state not in ENDED:
+                _cut(run, cell)
+        run.cancel(f"the drain took longer than its budget of {budget:g} s")
+        await run.finished.wait()
+
+
+def _stop_sources(run: "Execution") -> None:
+    for outlet in run.inlets.values():
+        outlet.end()
+    for cycles in run.cycles.values():
+        for cycle in cycles:
+            cycle.release()
+    for name, cell in run.cells.items():
+        child = cell.child
+        if not isinstance(child, ActorChild):
+            continue
+        child.stopping.set()
+        if name in run.sources:
+            stop_source(child, "the run drains")
+
+
+def _cut(run: "Execution", cell: Cell) -> None:
+    if cell.node.name not in run.cut_short:
+        run.cut_short.append(cell.node.name)
