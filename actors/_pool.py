@@ -52,7 +52,7 @@ class Pool:
         meter = SliceMeter()
         left = meter.restart()
         task = trio.lowlevel.current_task()
-        innermost = _innermost_scope(task)
+        deadline = trio.current_effective_deadline()
         try:
             while due:
                 if left == 0:
@@ -65,7 +65,7 @@ class Pool:
                 try:
                     trap = run(job.send, None)
                 except StopIteration:
-                    if _innermost_scope(task) is innermost:
+                    if trio.current_effective_deadline() == deadline:
                         continue
                 else:
                     await self._go_on(run, job, trap)
@@ -103,12 +103,3 @@ class Pool:
                 trap = run(step, given)
             except StopIteration:
                 return
-
-
-def _innermost_scope(task: trio.lowlevel.Task) -> object:
-    """Return a token of the scope that the task is in, to compare with `is`.
-
-    trio has no public word for it, and a scope of our own around each job costs as much as a trio
-    task. Should a version of trio not have this attribute, only jobs that waited are told apart.
-    """
-    return getattr(task, "_cancel_status", None)
