@@ -70,7 +70,7 @@ def hash_key(key: Any) -> int:
     Raises:
         TypeError: it is no key (rule 1).
     """
-    kind: type[Any] = type(key)
+    kind: type[Any] = type(cast("object", key))
     if kind is str:
         return crc32(key.encode("utf-8", "surrogatepass"))
     if kind in _NUMBERS:

@@ -3,6 +3,7 @@
 First Ctrl-C: drain within a budget. Second: cancel. Third: exit 130 at once.
 """
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -47,6 +48,7 @@ def run(
         RuntimeError: an event loop already runs in this thread; the text names the awaitable form.
     """
     _refuse_inside_a_loop(workflow)
+    _refuse_in_a_worker(workflow)
     if duration is not None and not duration >= 0:
         raise ValueError(f"duration must be >= 0 s or None, got {duration!r}")
     execution = workflow.prepare(
@@ -109,6 +111,15 @@ def _refuse_inside_a_loop(workflow: Workflow) -> None:
         f"trouper.run() blocks, and {library} already runs in this thread; write "
         f"`await {instead}` for {workflow.name!r} instead"
     )
+
+
+def _refuse_in_a_worker(workflow: Workflow) -> None:
+    # While a worker process imports the program's main file, there is no main module.
+    if "__main__" not in sys.modules:
+        raise RuntimeError(
+            f"{workflow.name!r} would run once more in a worker process, which imports this "
+            'program: put what it does under `if __name__ == "__main__":`'
+        )
 
 
 async def _drain_after(execution: Execution, duration: float, budget: float) -> None:

@@ -11,6 +11,7 @@ from ..actors._mailbox import InvalidMessage
 from ._convert_message import convert_message
 from ._message_types import expected_types
 from ._node import Node
+from ._process import call_in_process
 from ._threads import call_in_thread
 
 
@@ -24,6 +25,8 @@ def call_task(node: Node, context: Any) -> Awaitable[Any]:
         args += filled
     if shape.is_async:
         return function(*args, **named)  # type: ignore[no-any-return]  # the shape says so
+    if node.options.executor == "process":
+        return call_in_process(function, args, named, name=node.name)
     return _call_sync(node, function, args, named)
 
 

@@ -48,6 +48,8 @@ from ._edge import Edge as Edge
 from ._execution import EmptyStream as EmptyStream
 from ._execution import TooManyItems as TooManyItems
 from ._graph_check import GraphError as GraphError
+from ._process import NotPicklable as NotPicklable
+from ._process import ProcessError as ProcessError
 from ._report import EdgeReport as EdgeReport
 from ._report import NodeReport as NodeReport
 from ._report import RunCancelled as RunCancelled

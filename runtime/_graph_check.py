@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from ._check_cycles import cycle_problems
 from ._check_fan_out import fan_out_problems
 from ._check_inputs import input_problems
+from ._check_process import process_problems
 from ._check_settings import setting_problems
 from ._check_start import start_problems
 from ._edge import Upstream
@@ -56,6 +57,7 @@ def check_graph(nodes: Mapping[str, Node]) -> list[str]:
         *start_problems(graph),
         *setting_problems(graph),
         *fan_out_problems(graph),
+        *process_problems(graph),
         *input_problems(graph),
     ]
 

@@ -61,11 +61,8 @@ def make_node(
     explicit = given.get("name")
     name = check_name(infer_name(obj) if explicit is None else explicit)
     rest = {key: value for key, value in given.items() if key not in ("name", "depends_on", "type")}
-    if "shutdown" in given and shape.kind == "task" and shape.is_async:
-        raise TypeError(
-            f"shutdown of {name!r} has an effect only on a sync task, whose thread it waits for; "
-            "leave it out"
-        )
+    if shape.kind == "task":
+        _check_executor(name, shape, given)
     types = {"output_type": given["type"]} if "type" in given else {}
     return Node(
         name=name,
@@ -76,6 +73,28 @@ def make_node(
         upstreams=tuple(_upstreams(name, given.get("depends_on"), name_of)),
         types=message_types(shape, **types),
     )
+
+
+def _check_executor(name: str, shape: Shape, given: Mapping[str, Any]) -> None:
+    if shape.is_async:
+        for option, why in (("shutdown", "whose thread it waits for"), ("executor", "")):
+            if option in given:
+                raise TypeError(
+                    f"{option} of {name!r} has an effect only on a sync task"
+                    f"{why and ', '}{why}; leave it out"
+                )
+    if given.get("executor") != "process":
+        return
+    if shape.takes_ctx:
+        raise TypeError(
+            f"{name!r} takes a context, which can't go to another process: with executor='process' "
+            "write a function of plain parameters, which are filled from its upstreams"
+        )
+    if "shutdown" in given:
+        raise TypeError(
+            f"shutdown of {name!r} has no effect with executor='process', whose process is killed "
+            "at once when it is cancelled; leave it out"
+        )
 
 
 def _upstreams(

@@ -16,6 +16,7 @@ from ._edge import DependsOn
 
 Collect = Literal["last", "all"]
 OnRedelivery = Literal["repeat", "skip", "hold"]
+Executor = Literal["thread", "process"]
 
 
 class _Unset:
@@ -55,6 +56,8 @@ class TaskOptions(RestartOptions, total=False):
     """Most values that `collect="all"` takes; one more fails the task."""
     default: Any
     """The input when a stream upstream ends without a value."""
+    executor: Executor
+    """Where a sync task runs: in a thread, or for work that needs a CPU, in a process."""
     shutdown: float
     """Seconds that a sync task's thread may go on after a cancel, before it is abandoned."""
 
@@ -102,6 +105,7 @@ class Options:
     collect: Collect = "last"
     max_items: int | None = None
     default: Any = UNSET
+    executor: Executor = "thread"
     fan_in: FanIn = "merge"
     fan_out: FanOut = "broadcast"
     capacity: float = 64
@@ -124,6 +128,7 @@ class Options:
 
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "collect": get_args(Collect),
+    "executor": get_args(Executor),
     "fan_in": get_args(FanIn),
     "on_redelivery": get_args(OnRedelivery),
 }

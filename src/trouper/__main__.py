@@ -1,8 +1,8 @@
 """`python -m trouper` is the command `trouper`."""
 
-import sys
+if __name__ == "__main__":  # a worker process imports this too, and under another name
+    import sys
 
-from .runtime.cli import main
+    from .runtime.cli import main
 
-if __name__ == "__main__":
     sys.exit(main())

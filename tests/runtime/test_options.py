@@ -90,6 +90,7 @@ WRONG: list[tuple[str, Any, type[Exception], str]] = [
     ("period", "1m", TypeError, "period of 'n' takes seconds, got '1m'"),
     ("backoff", 3, TypeError, r"backoff of 'n' takes a trouper\.Backoff, got 3"),
     ("collect", "some", ValueError, "'some'; choose one of: last, all"),
+    ("executor", "gpu", ValueError, "'gpu'; choose one of: thread, process"),
     ("max_items", 0, ValueError, "max_items of 'n' must be > 0, got 0"),
     ("max_items", 2.0, TypeError, r"max_items of 'n' takes an int, got 2\.0"),
     ("max_items", True, TypeError, "max_items of 'n' takes an int, got True"),
