@@ -11,6 +11,7 @@ from ..actors._failure import FailureSummary
 from ..channels._lane import Lane
 from ..channels._outlet import NOTHING
 from ..channels._routing import RoutingOutlet
+from ._drain_report import DrainReport
 
 RunStatus = Literal["running", "draining", "completed", "failed", "cancelled"]
 
@@ -117,6 +118,8 @@ class WorkflowResult(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     cut_short: tuple[str, ...] = ()
     """Nodes that a drain cancelled because its budget ran out."""
+    drain: DrainReport | None = None
+    """What became of what was under way when it was drained; None if it ended by itself."""
     interrupted: bool = False
     """Whether Ctrl-C or a signal ended it."""
 
