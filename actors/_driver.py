@@ -83,11 +83,10 @@ async def _close(body: AsyncGenerator[Any, None]) -> None:
 
 def is_own_end(error: BaseException, box: Mailbox) -> bool:
     """Return whether an error is the end of this actor's own input or output, and nothing else."""
-    while isinstance(error, BaseExceptionGroup):
+    if isinstance(error, BaseExceptionGroup):
+        # Several of its tasks may have come to the end together (`ctx.leased()`).
         members = cast("tuple[BaseException, ...]", error.exceptions)
-        if len(members) != 1:
-            return False
-        error = members[0]
+        return all(is_own_end(member, box) for member in members)
     if isinstance(error, EndOfInput):
         return error.inbox is box
     return isinstance(error, EndOfOutput) and _sender(error.lineage) in (box, box.reader)
