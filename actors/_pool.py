@@ -5,7 +5,9 @@ started for those, so a pool grows only as far as jobs wait side by side. Each j
 variables of its own, as a trio task has.
 
 A job may leave a cancel scope open, and whatever came after it in its trio task would run inside of
-that scope. So a worker retires after such a job, and after every job that has waited.
+that scope. So a worker retires after every job that has waited, and after one that leaves it with
+another deadline: cancelled, or to be. (A scope left open by a job that never waits, and with no
+deadline, stays unnoticed: trio has no public word for it.)
 """
 
 import types

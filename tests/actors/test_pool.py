@@ -105,8 +105,14 @@ async def test_cancel_scopes_and_timeouts_of_a_job_are_its_own(autojump_clock: M
     assert ended == ["quick", "late", "late"]
 
 
-@pytest.mark.parametrize("waits", [False, True])
-@pytest.mark.parametrize("kind", ["cancelled", "timed", "shielded", "plain"])
+@pytest.mark.parametrize(
+    ("kind", "waits"),
+    [
+        ("cancelled", False),
+        ("timed", False),
+        *((kind, True) for kind in ("cancelled", "timed", "shielded", "plain")),
+    ],
+)
 async def test_a_scope_that_a_job_leaves_open_does_not_reach_the_next(
     kind: str, waits: bool, autojump_clock: MockClock
 ) -> None:
