@@ -57,10 +57,9 @@ class Failure:
     """Innermost group first."""
 
     @property
-    def reason(self) -> str:
-        """All of it in one line."""
-        story = "; ".join(map(str, self.trail))
-        return f"{self.child.name!r} failed: {self.error!r}; {story}"
+    def story(self) -> str:
+        """What made it go up, on one line."""
+        return "; ".join(map(str, self.trail))
 
 
 Escalation.__module__ = "trouper"

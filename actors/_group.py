@@ -30,6 +30,10 @@ class GroupOverseer(Protocol):
 
     def child_ended(self, child: Child) -> None: ...
 
+    def is_ending(self) -> bool:
+        """Return whether the run drains, or has ended: then no end of a member is its own."""
+        ...
+
     def group_failed(self, failure: Failure) -> None:
         """A group without a group around it has given up; all of its members have stopped."""
         ...
@@ -184,7 +188,8 @@ class Group:
         else:
             self._end(child)
             # Told to end by the run, or the run itself drains: no reason to stop others (S14).
-            self._gone(place, by_itself=not child.was_told_to_end())
+            told = child.was_told_to_end() or self.overseer.is_ending()
+            self._gone(place, by_itself=not told)
 
     def child_retired(self, child: Child) -> None:
         place = self._places[child]

@@ -13,6 +13,8 @@ import trio
 
 from ..actors._child import ActorChild, Child
 from ..actors._dead_letters import DeadLetters
+from ..actors._escalation import Failure
+from ..actors._group import Group as Supervised
 from ..actors._lifecycle import Event, State
 from ..actors._supervisor import Supervisor
 from ..channels._context import message_context
@@ -27,6 +29,9 @@ from ._drain import drain
 from ._drain_log import DrainLog
 from ._drain_report import DrainReport
 from ._edge import Upstream
+from ._group import Group
+from ._group_report import report_group
+from ._group_wiring import wire_groups
 from ._leaf import only_leaf
 from ._node import Node
 from ._options import UNSET
@@ -57,10 +62,20 @@ class TooManyItems(RuntimeError):
     """A batch task collected more values than its `max_items`."""
 
 
+class UpstreamStopped(RuntimeError):
+    """A node waited for the result of a task that was stopped with its group."""
+
+
 class Execution:
     """The state of one run."""
 
-    def __init__(self, workflow: str, nodes: Mapping[str, Node], settings: Settings) -> None:
+    def __init__(
+        self,
+        workflow: str,
+        nodes: Mapping[str, Node],
+        settings: Settings,
+        groups: Mapping[str, Group] | None = None,
+    ) -> None:
         self.workflow = workflow
         self.settings = settings
         self.dead_letters = DeadLetters()
@@ -88,6 +103,8 @@ class Execution:
         self.sources = {name: cell for name, cell in self.cells.items() if is_source(cell)}
         self._supervisor: Supervisor | None = None
         self._nursery: trio.Nursery | None = None
+        self._declared = groups or {}
+        self.groups: Mapping[str, Supervised] = {}
         for cell in self.cells.values():
             if isinstance(cell.child, ActorChild):
                 cell.child.mailbox.desk = self.desk
@@ -105,7 +122,8 @@ class Execution:
             with watch_loop(self.settings.harness.watchdog, look), self.scope:
                 async with trio.open_nursery() as nursery:
                     self._nursery = nursery
-                    self._supervisor = self._make_supervisor(nursery)
+                    self._supervisor = supervisor = self._make_supervisor(nursery)
+                    self.groups = wire_groups(self._declared, self.cells, supervisor, self)
                     self._open_inlets()
                     # Whoever opened the run has a turn before any node: what it reads from the
                     # start it reads from the first message on.
@@ -159,7 +177,10 @@ class Execution:
             lane.place(cell.inputs(), child.mailbox.base, None, False)
             lane.end()
         assert self._supervisor is not None
-        self._supervisor.start(child)
+        if isinstance(child.boss, Supervised):
+            child.boss.admit(child)
+        else:
+            self._supervisor.start(child)
 
     async def _collect(self, cell: Cell, upstream: Upstream, inbox: Inbox) -> None:
         options = cell.node.options
@@ -205,9 +226,13 @@ class Execution:
     # -- what the supervisor reports ---------------------------------------------------------
 
     def child_ended(self, child: Child) -> None:
-        warn_if_it_never_read(self.cells[child.name])
+        if child.state is not State.FAILED:
+            warn_if_it_never_read(self.cells[child.name])
         for cell, key in self._readers.get(child.name, ()):
-            self._deliver(cell, key, child.value)
+            if child.state is State.DONE:
+                self._deliver(cell, key, child.value)
+            elif cell.child.state is State.WAITING:
+                self._refuse(cell, UpstreamStopped(_stopped(cell.node.name, child.name)))
         for cycle in self.cycles.get(child.name, ()):
             cycle.check()
         self.sources.pop(child.name, None)
@@ -221,6 +246,13 @@ class Execution:
             self.reason = f"{child.name!r} failed: {error!r}{more}"
             log.error("run %s: %s", self.settings.run_context.run_name, self.reason)
         self.scope.cancel()
+
+    def group_failed(self, failure: Failure) -> None:
+        failure.child.fail(failure.error)
+        self.child_failed(failure.child, failure.error, failure.story)
+
+    def is_ending(self) -> bool:
+        return self.status != "running"
 
     def cancel(self, reason: str) -> None:
         """Cancel everything that runs. Idempotent, and without effect after the end."""
@@ -294,6 +326,7 @@ class Execution:
             cut_short=tuple(self.cut_short),
             drain=self._drain_report(),
             interrupted=self.interrupted,
+            groups={name: report_group(group, is_over=True) for name, group in self.groups.items()},
         )
 
     def _drain_report(self) -> DrainReport | None:
@@ -346,4 +379,11 @@ def _empty(node: str, upstream: str) -> str:
     )
 
 
-EmptyStream.__module__ = TooManyItems.__module__ = "trouper"
+def _stopped(node: str, task: str) -> str:
+    return (
+        f"{node!r} waits for the result of {task!r}, which was stopped with its group and, being "
+        "temporary, is not started again; give it restart='transient'"
+    )
+
+
+UpstreamStopped.__module__ = EmptyStream.__module__ = TooManyItems.__module__ = "trouper"

@@ -6,6 +6,7 @@ from ..actors._base import Task as Task
 from ..actors._current import ctx as ctx
 from ..actors._dead_letters import Attempt as Attempt
 from ..actors._dead_letters import DeadLetter as DeadLetter
+from ..actors._escalation import Escalation as Escalation
 from ..actors._failure import FailureSummary as FailureSummary
 from ..actors._profile_config import ProfileConfig as ProfileConfig
 from ..actors._protocols import Runnable as Runnable
@@ -47,7 +48,10 @@ from ._drain_report import DrainReport as DrainReport
 from ._edge import Edge as Edge
 from ._execution import EmptyStream as EmptyStream
 from ._execution import TooManyItems as TooManyItems
+from ._execution import UpstreamStopped as UpstreamStopped
 from ._graph_check import GraphError as GraphError
+from ._group import Group as Group
+from ._group_report import GroupReport as GroupReport
 from ._process import NotPicklable as NotPicklable
 from ._process import ProcessError as ProcessError
 from ._report import EdgeReport as EdgeReport

@@ -10,6 +10,7 @@ from ._check_settings import setting_problems
 from ._check_start import start_problems
 from ._edge import Upstream
 from ._graph import make_graph
+from ._group import Group, group_problems
 from ._names import suggest
 from ._node import Node
 
@@ -31,13 +32,13 @@ class GraphError(ValueError):
 GraphError.__module__ = "trouper"
 
 
-def ensure_graph(nodes: Mapping[str, Node]) -> None:
-    """Check the graph.
+def ensure_graph(nodes: Mapping[str, Node], groups: Mapping[str, Group] | None = None) -> None:
+    """Check the graph, and its groups.
 
     Raises:
         GraphError: it can't run; all problems of `check_graph`.
     """
-    problems = check_graph(nodes)
+    problems = [*check_graph(nodes), *group_problems(groups or {}, nodes)]
     if problems:
         raise GraphError(problems)
 

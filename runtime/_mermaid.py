@@ -5,20 +5,31 @@ numbered, because a name such as `end` means something to Mermaid.
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from ._graph import Graph, Link, lane_settings, make_graph
+from ._group import Group
 from ._node import Node
 
 _STYLES = {"source": "stroke-width:3px", "sink": "stroke-dasharray:6 3"}
 
 
-def to_mermaid(nodes: Mapping[str, Node]) -> str:
-    """Return the flowchart as text; upstreams that don't exist are left out."""
+def to_mermaid(nodes: Mapping[str, Node], groups: Mapping[str, Group] | None = None) -> str:
+    """Return the flowchart as text; upstreams that don't exist are left out.
+
+    Groups of nodes are subgraphs, named with their strategy.
+    """
     graph = make_graph(nodes)
     ids = {name: f"n{number}" for number, name in enumerate(nodes)}
     lines = ["flowchart LR"]
-    lines += [f"    {ids[name]}{_shape(node)}" for name, node in nodes.items()]
+    grouped: set[str] = set()
+    for number, group in enumerate((groups or {}).values()):
+        ids[f"group {group.name}"] = f"g{number}"
+        grouped.update(each for each in group.members if isinstance(each, str))
+    for group in (groups or {}).values():
+        if group.parent is None:
+            lines += _subgraph(group, nodes, ids, "    ")
+    lines += [f"    {ids[name]}{_shape(nodes[name])}" for name in nodes if name not in grouped]
     shared = _shared(graph)
     for link in graph.links:
         arrow = "-.->" if link.upstream.edge.feedback else "-->"
@@ -29,6 +40,19 @@ def to_mermaid(nodes: Mapping[str, Node]) -> str:
             lines.append(f"    classDef {style} {_STYLES[style]}")
             lines.append(f"    class {','.join(ids[name] for name in names)} {style}")
     return "\n".join(lines) + "\n"
+
+
+def _subgraph(
+    group: Group, nodes: Mapping[str, Node], ids: Mapping[str, str], indent: str
+) -> Iterator[str]:
+    title = f"{_escape(group.name)}: {group.policy.strategy}"
+    yield f'{indent}subgraph {ids[f"group {group.name}"]}["{title}"]'
+    for member in group.members:
+        if isinstance(member, str):
+            yield f"{indent}    {ids[member]}{_shape(nodes[member])}"
+        else:
+            yield from _subgraph(member, nodes, ids, f"{indent}    ")
+    yield f"{indent}end"
 
 
 def _shape(node: Node) -> str:

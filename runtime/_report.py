@@ -12,6 +12,7 @@ from ..channels._lane import Lane
 from ..channels._outlet import NOTHING
 from ..channels._routing import RoutingOutlet
 from ._drain_report import DrainReport
+from ._group_report import GroupReport
 
 RunStatus = Literal["running", "draining", "completed", "failed", "cancelled"]
 
@@ -92,6 +93,7 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     edges: tuple[EdgeReport, ...]
     dead_letters: int
     """How many, in all."""
+    groups: Mapping[str, GroupReport] = {}
 
 
 class WorkflowResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,6 +124,8 @@ class WorkflowResult(msgspec.Struct, frozen=True, kw_only=True):
     """What became of what was under way when it was drained; None if it ended by itself."""
     interrupted: bool = False
     """Whether Ctrl-C or a signal ended it."""
+    groups: Mapping[str, GroupReport] = {}
+    """Of `wf.group(...)`, by name."""
 
     @property
     def ok(self) -> bool:

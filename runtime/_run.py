@@ -16,6 +16,7 @@ from ..channels._overflow import OverflowPolicy, check_capacity, check_overflow
 from ..channels._tracking import open_piece
 from ._convert_message import convert_message
 from ._execution import Execution
+from ._group_report import report_group
 from ._message_types import expected_types
 from ._names import suggest
 from ._outside_context import outside_context
@@ -266,6 +267,10 @@ class Run:
             nodes=execution.node_reports(now),
             edges=execution.edge_reports(),
             dead_letters=execution.dead_letters.total,
+            groups={
+                name: report_group(group, is_over=is_over)
+                for name, group in execution.groups.items()
+            },
         )
 
     def dead_letters(self) -> tuple[DeadLetter, ...]:

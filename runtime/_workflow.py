@@ -7,6 +7,7 @@ from ..actors._profile_config import ProfileConfig
 from ..actors._run_context import RunContext
 from ._execution import Execution
 from ._graph_check import ensure_graph
+from ._group import Group, GroupOptions, refuse_significant
 from ._mermaid import to_mermaid
 from ._names import check_name
 from ._node import Node, make_node
@@ -29,7 +30,8 @@ class Workflow:
     def __init__(self, name: str = "workflow") -> None:
         self.name = check_name(name, "workflow")
         self._nodes: dict[str, Node] = {}
-        self._checked = -1
+        self._groups: dict[str, Group] = {}
+        self._checked = (-1, -1)
 
     @property
     def nodes(self) -> Mapping[str, Node]:
@@ -70,24 +72,72 @@ class Workflow:
         self._add(obj, None, options)
         return obj
 
-    def _decorate(self, obj: tuple[Any, ...], kind: Kind, options: Mapping[str, Any]) -> Any:
+    def group(self, name: str, **options: Unpack[GroupOptions]) -> Group:
+        """Return a group of supervised nodes: `group.actor`, `.task`, `.add` and `.group`.
+
+        Raises:
+            TypeError, ValueError: an option is not legal; the text names the fix.
+        """
+        return Group(self, name, options, None)
+
+    @property
+    def groups(self) -> Mapping[str, Group]:
+        return dict(self._groups)
+
+    def add_group(self, group: Group) -> None:
+        """Take a group, with those inside of it. Called by the group itself."""
+        self._refuse_taken(group.name)
+        self._groups[group.name] = group
+
+    def add_member(
+        self,
+        obj: tuple[Any, ...],
+        kind: Kind | None,
+        options: Mapping[str, Any],
+        group: Group,
+    ) -> Any:
+        """Add a node to a group. Called by the group itself."""
+        return self._decorate(obj, kind, options, group)
+
+    def _refuse_taken(self, name: str) -> None:
+        what = "node" if name in self._nodes else "group" if name in self._groups else ""
+        if what:
+            raise ValueError(
+                f"{self.name!r} already has a {what} {name!r}; give one of the two another name="
+            )
+
+    def _decorate(
+        self,
+        obj: tuple[Any, ...],
+        kind: Kind | None,
+        options: Mapping[str, Any],
+        group: Group | None = None,
+    ) -> Any:
         if obj:
             (bare,) = obj
-            self._add(bare, kind, options)
+            self._add(bare, kind, options, group)
             return bare
 
         def decorate(decorated: Any) -> Any:
-            self._add(decorated, kind, options)
+            self._add(decorated, kind, options, group)
             return decorated
 
         return decorate
 
-    def _add(self, obj: Any, kind: Kind | None, options: Mapping[str, Any]) -> None:
+    def _add(
+        self,
+        obj: Any,
+        kind: Kind | None,
+        options: Mapping[str, Any],
+        group: Group | None = None,
+    ) -> None:
         node = make_node(obj, kind, options, self._name_of)
-        if node.name in self._nodes:
-            raise ValueError(
-                f"{self.name!r} already has a node {node.name!r}; give one of the two another name="
-            )
+        self._refuse_taken(node.name)
+        if group is None:
+            refuse_significant(node)
+        else:
+            group.check_member(node)
+            group.members.append(node.name)
         self._nodes[node.name] = node
 
     def _name_of(self, obj: Any) -> str | None:
@@ -100,13 +150,14 @@ class Workflow:
             GraphError: it can't run; names the nodes and the fix of every problem.
         """
         # Nodes are only ever added: a graph that passed stays right until the next one.
-        if self._checked != len(self._nodes):
-            ensure_graph(self._nodes)
-            self._checked = len(self._nodes)
+        size = (len(self._nodes), len(self._groups))
+        if self._checked != size:
+            ensure_graph(self._nodes, self._groups)
+            self._checked = size
 
     def to_mermaid(self) -> str:
         """Return the graph as a Mermaid flowchart."""
-        return to_mermaid(self._nodes)
+        return to_mermaid(self._nodes, self._groups)
 
     # -- running -----------------------------------------------------------------------------
 
@@ -181,7 +232,7 @@ class Workflow:
             is_open=is_open,
             harness=options.get("harness") or Harness(),
         )
-        return Execution(self.name, self._nodes, settings)
+        return Execution(self.name, self._nodes, settings, self._groups)
 
 
 Workflow.__module__ = "trouper"
