@@ -55,6 +55,9 @@ class DeadLetters:
 
     def __init__(self, bound: int = DEFAULT_BOUND) -> None:
         self._kept: deque[DeadLetter] = deque(maxlen=bound)
+        self._put_back: dict[int, DeadLetter] = {}
+        """The newest of them, by identity: who still has one may not put it back twice."""
+        self._bound = bound
         self.total = 0
         self.taken = 0
         """How many were put back."""
@@ -77,8 +80,14 @@ class DeadLetters:
             if kept is letter:
                 del self._kept[at]
                 self.taken += 1
+                self._put_back[id(letter)] = letter
+                if len(self._put_back) > self._bound:
+                    del self._put_back[next(iter(self._put_back))]
                 return True
         return False
+
+    def was_put_back(self, letter: DeadLetter) -> bool:
+        return self._put_back.get(id(letter)) is letter
 
     def __iter__(self) -> Iterator[DeadLetter]:
         return iter(tuple(self._kept))

@@ -311,7 +311,7 @@ class Leases(Returns, Lineage):
         besides = () if self.shared is None else self.shared.in_hand()
         held = [*self.envelopes_in_hand(), *besides]
         for envelope in [*held, *(item.envelope for item in waiting)]:
-            for source in self._sources(envelope):
+            for source in self.sources_of(envelope):
                 counts[source] = counts.get(source, 0) + 1
         for source in () if self.join is None else self.join.fresh:
             counts[source] = counts.get(source, 0) + 1

@@ -349,7 +349,7 @@ class Mailbox(Attended):
         else:
             await self._let_others_run()
             self.meter.restart()
-        item = self.returned.popleft()
+        item = self.take_returned()
         self._attempts = item.attempts
         self.redelivered += 1
         self._expect_resent(item.placed)

@@ -16,6 +16,7 @@ from ..channels._envelope import Envelope
 from ..channels._fan_in import Join, Joined
 from ..channels._inbox import Inbox
 from ..channels._meter import Meter
+from ..channels._parking import ParkingBay
 from ..channels._tracking import Outcome, settle_piece
 from ._dead_letters import Attempt, DeadLetter
 from ._later import Later
@@ -49,6 +50,7 @@ class Returns(Inbox):
         "rejected",
         "released",
         "returned",
+        "room",
         "settled",
         "usual",
     )
@@ -65,6 +67,8 @@ class Returns(Inbox):
         self.usual: Task | None = None
         """Who waits for messages, while these waits need nothing special (`Mailbox.enter_wait`)."""
         self.returned: deque[Returned] = _NONE_RETURNED
+        self.room: ParkingBay | None = None
+        """Where those wait who put dead letters back, while enough come again already."""
         self.later: Later[Returned] | None = None
         """Messages that wait out their redelivery delay; None: there is no delay."""
         self.redelivered: int = 0
@@ -89,6 +93,35 @@ class Returns(Inbox):
         else:
             self.returned.append(item)
         self._look_at_each()
+
+    async def wait_room(self, most: float) -> None:
+        """Wait until less than `most` messages come again, or this mailbox is closed."""
+        while len(self.returned) >= most and not self.closed:
+            self.room = self.room or ParkingBay()
+            await self.room.park()
+
+    def put_back(self, item: Returned) -> None:
+        """Let a message that had been given up come again."""
+        self.come_again(item)
+        self.nudge()
+
+    def take_returned(self) -> Returned:
+        """Take the first that comes again."""
+        item = self.returned.popleft()
+        if self.room is not None:
+            self.room.wake()
+        return item
+
+    def take_back(self, envelope: Envelope[Any], reason: str) -> None:
+        """Have a message not given up, or dropped, any more: the ledger counts it as leased."""
+        for source in self.sources_of(envelope):
+            key = (source, reason)
+            given_up = self.settled.get(key, 0)
+            if given_up:
+                self.settled[key] = given_up - 1
+            else:
+                lane = next(each for each in self.lanes if each.source == source)
+                lane.dropped = {**lane.dropped, reason: lane.dropped[reason] - 1}
 
     def put_off(self, item: Returned, *, failed: int) -> bool:
         """Let a message come again after its delay; return False if that is at once."""
@@ -119,11 +152,13 @@ class Returns(Inbox):
         if self.later:
             self._fall_due(math.inf)
         while self.returned:
-            self._give_up(self.returned.popleft(), "stopped")
+            self._give_up(self.take_returned(), "stopped")
         lanes = () if fate == "dropped" or self.on_dead is None else self.lanes
         # What an edge keeps by itself (`keep_dropped`) is kept by it.
         left = [envelope for lane in lanes if lane.on_drop is None for envelope in lane.buffer]
         super().close(fate)
+        if self.room is not None:
+            self.room.wake()
         for envelope in left:
             # They were never handled (case K2): counted as dropped, but not lost.
             assert self.on_dead is not None
@@ -131,7 +166,7 @@ class Returns(Inbox):
 
     def _give_up(self, item: Returned, reason: str) -> None:
         envelope = item.envelope
-        for source in self._sources(envelope):
+        for source in self.sources_of(envelope):
             key = (source, reason)
             self.settled[key] = self.settled.get(key, 0) + 1
         outcome = _OUTCOMES.get(reason, "dead_lettered")
@@ -139,6 +174,6 @@ class Returns(Inbox):
         if self.on_dead is not None:
             self.on_dead(DeadLetter(self.name, envelope, reason, item.attempts, item.placed))
 
-    def _sources(self, envelope: Envelope[Any]) -> Sequence[str]:
+    def sources_of(self, envelope: Envelope[Any]) -> Sequence[str]:
         """Return whose messages an envelope stands for: several, if it was joined from them."""
         return envelope.taken if isinstance(envelope, Joined) else (envelope.source,)

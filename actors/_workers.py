@@ -153,7 +153,7 @@ class Worker(Mailbox):
         if not hub.returned:
             self._expect_resent(0)
             return hub.pop()
-        item = hub.returned.popleft()
+        item = hub.take_returned()
         self._attempts = item.attempts
         hub.redelivered += 1
         self._expect_resent(item.placed)

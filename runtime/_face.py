@@ -50,6 +50,7 @@ from ._execution import EmptyStream as EmptyStream
 from ._execution import TooManyItems as TooManyItems
 from ._execution import UpstreamStopped as UpstreamStopped
 from ._graph_check import GraphError as GraphError
+from ._node_ended import NodeEnded as NodeEnded
 from ._group import Group as Group
 from ._group_report import GroupReport as GroupReport
 from ._process import NotPicklable as NotPicklable
@@ -59,7 +60,6 @@ from ._report import NodeReport as NodeReport
 from ._report import RunCancelled as RunCancelled
 from ._report import StatusReport as StatusReport
 from ._report import WorkflowResult as WorkflowResult
-from ._run import NodeEnded as NodeEnded
 from ._run import Run as Run
 from ._settings import Harness as Harness
 from ._stream import Stream as Stream

@@ -1,6 +1,6 @@
 """The live handle of a run."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from types import TracebackType
 from typing import Any
@@ -19,17 +19,15 @@ from ._execution import Execution
 from ._group_report import report_group
 from ._message_types import expected_types
 from ._names import suggest
+from ._node_ended import NodeEnded
 from ._outside_context import outside_context
+from ._redeliver import redeliver
 from ._report import StatusReport, WorkflowResult
 from ._sources import RUN
 from ._stream import Stream
 
 DRAIN_BUDGET = 10.0
 """Seconds."""
-
-
-class NodeEnded(trio.BrokenResourceError):
-    """A message was sent to a node that takes nothing more. The message is still the sender's."""
 
 
 class Run:
@@ -273,6 +271,25 @@ class Run:
             },
         )
 
+    async def redeliver(
+        self, what: DeadLetter | Iterable[DeadLetter] | Callable[[DeadLetter], object]
+    ) -> int:
+        """Put dead letters back to the nodes that gave them up; return how many.
+
+        They come before new messages, as a first attempt, and keep their id and history. Waits
+        while as many as the node's `capacity` come again already.
+
+        Args:
+            what: letters, of this run or of an earlier one of such a graph, or what chooses among
+                this run's.
+
+        Raises:
+            NodeEnded: a node takes nothing more; letters not put back by then stay where they are.
+            ValueError, TypeError: a letter of another run fits no edge of this graph.
+        """
+        self._check_begun("redeliver")
+        return await redeliver(self._execution, what)
+
     def dead_letters(self) -> tuple[DeadLetter, ...]:
         """Return the messages that were given up, oldest first (the newest 10,000)."""
         return tuple(self._execution.dead_letters)
@@ -287,4 +304,4 @@ def _is_over(child: Child) -> bool:
     return child.state.value in ("done", "failed", "cancelled")
 
 
-Run.__module__ = NodeEnded.__module__ = "trouper"
+Run.__module__ = "trouper"
