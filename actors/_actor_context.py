@@ -15,6 +15,7 @@ from ..channels._envelope import Envelope
 from ..channels._inbox import EndOfInput
 from ..channels._outlet import NOTHING, Outlet
 from . import _early
+from ._ask import WhenRestarting, asks_of
 from ._every import Every
 from ._lease import NO_REPEAT
 from ._mailbox import Mailbox
@@ -22,6 +23,7 @@ from ._settled import Follower, OnSettled, check_on_settled
 from ._stopping import Stopping
 from ._task_context import DepsT, InputT, StateT, TaskContext
 from ._unconnected import NO_OUTLET, UNCONNECTED
+from ._watch import OnDown
 from ._workers_leased import Leased
 from ._workers_outputs import hand_of
 
@@ -245,6 +247,24 @@ class ActorContext(TaskContext[StateT, DepsT, InputT], Generic[StateT, DepsT, In
         lane.sent = seq
         lane.buffer.append(Envelope(x, lane.source, seq, 1, _sent_in(), origin))
 
+    async def ask(
+        self,
+        x: Any,
+        to: Any,
+        *,
+        reply_from: Any = None,
+        timeout: float | None = 30.0,
+        restarting: WhenRestarting = "wait",
+    ) -> Any:
+        return await asks_of(self._asks).ask(
+            x,
+            to,
+            reply_from=reply_from,
+            timeout=timeout,
+            restarting=restarting,
+            asker=hand_of(self._mailbox),
+        )
+
     async def send_many(self, xs: Iterable[OutputT], to: str | None = None) -> None:
         """Send messages in order; as fast as it gets. If cancelled, a prefix was sent.
 
@@ -278,6 +298,34 @@ class ActorContext(TaskContext[StateT, DepsT, InputT], Generic[StateT, DepsT, In
         box = self._mailbox
         box.refuse_if_unconnected()
         box.follow(None if fn is None else Follower(box.name, fn, box.count_unheard))
+
+    # -- other nodes -------------------------------------------------------------------------
+
+    def watch(self, node: Any, on_down: OnDown | None = None) -> None:
+        """Hear once, before the next message, when a node has ended for good; at once if it has.
+
+        A watch belongs to this incarnation: say it again in `start` or at the top of `run`. A node
+        that is restarted has not ended. An actor that receives nothing hears of it when it sends.
+
+        Args:
+            node: by name or object.
+            on_down: called with a `Down`, in this actor's task; may be async. None: this actor
+                fails with `WatchedDown` instead.
+
+        Raises:
+            ValueError: there is no such node, it is this one, or it is watched already with
+                another `on_down`.
+            NotImplementedError: this context was made by hand and is connected to no run.
+        """
+        self._mailbox.desk_of_run().watch(self.action.name, node, on_down)
+
+    def unwatch(self, node: Any) -> None:
+        """Watch a node no more; what has not been heard is not heard. Idempotent.
+
+        Raises:
+            ValueError, NotImplementedError: as `watch`.
+        """
+        self._mailbox.desk_of_run().unwatch(self.action.name, node)
 
     # -- time --------------------------------------------------------------------------------
 

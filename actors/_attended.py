@@ -6,7 +6,10 @@ import trio
 
 from ..channels._tracking import Outcome
 from ._control_point import ControlPoint
+from ._current import current_context
+from ._failure import FailureSummary
 from ._lease import Leases
+from ._profile_config import ProfileConfig
 from ._watch import OnDown
 
 
@@ -15,20 +18,25 @@ class Desk(Protocol):
 
     def watch(self, watcher: str, node: Any, on_down: OnDown | None) -> None: ...
     def unwatch(self, watcher: str, node: Any) -> None: ...
+    def failed(self, node: str) -> None:
+        """An incarnation has failed; its message is not settled yet."""
+        ...
 
 
 class Attended(Leases):
     """Leases that can be held, limited and ended. Until something is asked, that costs nothing."""
 
-    __slots__ = ("control", "desk")
+    __slots__ = ("config", "control", "desk")
 
     control: ControlPoint | None
     """What was asked of the actor; None while nothing is to be done about anything."""
     desk: Desk | None
+    config: ProfileConfig | None
+    """`ctx.config`, once it was changed; None: that of the run."""
 
     def __new__(cls, *_args: Any, **_options: Any) -> Self:
         box = super().__new__(cls)
-        box.control = box.desk = None
+        box.control = box.desk = box.config = None
         return box
 
     def divert(self, control: ControlPoint | None) -> None:
@@ -44,10 +52,41 @@ class Attended(Leases):
     def _is_asked(self) -> bool:
         return self.control is not None and self.control.is_asked
 
+    def desk_of_run(self) -> Desk:
+        """Return whom to ask about other nodes.
+
+        Raises:
+            NotImplementedError: this mailbox belongs to no run.
+        """
+        if self.desk is None:
+            raise NotImplementedError(
+                "watch: this ActorContext is connected to no run; run the actor in a Workflow"
+            )
+        return self.desk
+
+    def take_config(self, config: ProfileConfig) -> None:
+        """Handle what comes next under another `ctx.config`; called where nothing is in hand."""
+        self.config = config
+        self.adopt_config()
+
+    def adopt_config(self) -> None:
+        """Let the context of the running task, if it is this actor's, have the newest `config`."""
+        context = current_context.get()
+        if context is None or self.config is None or context.config is self.config:
+            return
+        if (context.action.name, context.action.run_name) == (self.name, self.base.run):
+            # Nobody else may: between two messages it is ours to change (case X4).
+            object.__setattr__(context, "config", self.config)
+
     def begin(self, scope: trio.CancelScope | None) -> None:
         super().begin(scope)
         if self.control is not None:
             self.control.begin()
+
+    def reject(self, failure: FailureSummary) -> bool:
+        if self.desk is not None:
+            self.desk.failed(self.name)
+        return super().reject(failure)
 
     def close(self, fate: Outcome = "dropped") -> None:
         ending = "" if self.control is None else self.control.asked.ending

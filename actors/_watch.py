@@ -20,7 +20,7 @@ class Down(msgspec.Struct, frozen=True, kw_only=True):
     reason: DownReason
     """`normal`: its work is done; `stopped` and `killed`: by `run.stop` and `run.kill`."""
     at: float
-    """Seconds on trio's clock."""
+    """Seconds since the run began."""
 
 
 OnDown = Callable[[Down], Awaitable[Any] | None]

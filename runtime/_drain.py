@@ -7,6 +7,7 @@ import trio
 from ..actors._child import ActorChild
 from ..actors._lifecycle import State
 from ._drain_log import DrainLog, tally
+from ._drain_report import DrainReport
 from ._sources import ENDED, stop_source
 from ._wiring import Cell
 
@@ -67,3 +68,11 @@ def _stop_sources(run: "Execution") -> None:
 def _cut(run: "Execution", cell: Cell) -> None:
     if cell.node.name not in run.cut_short:
         run.cut_short.append(cell.node.name)
+
+
+def report_drain(run: "Execution") -> DrainReport | None:
+    """Return how the drain went, once the run has ended; None if there was none."""
+    if run.drain_log is None:
+        return None
+    children = [cell.child for cell in run.cells.values()]
+    return run.drain_log.report(children, run.ended_at, run.cut_short)

@@ -25,9 +25,8 @@ from ..channels._outlet import NOTHING, Outlet
 from ..channels._tracking import settle_piece
 from ._control import ControlDesk
 from ._cycles import Cycle, watch_cycles
-from ._drain import drain
+from ._drain import drain, report_drain
 from ._drain_log import DrainLog
-from ._drain_report import DrainReport
 from ._edge import Upstream
 from ._group import Group
 from ._group_report import report_group
@@ -95,6 +94,7 @@ class Execution:
         self.drain_log: DrainLog | None = None
         """What was known when the drain began; None: there was none."""
         self.desk = ControlDesk(self)
+        settings.asking.begin(self)
         self.started_at = self.ended_at = 0.0
         self.cycles: Mapping[str, Sequence[Cycle]] = {}
         self._readers: dict[str, list[tuple[Cell, str]]] = {}
@@ -108,6 +108,8 @@ class Execution:
         for cell in self.cells.values():
             if isinstance(cell.child, ActorChild):
                 cell.child.mailbox.desk = self.desk
+                if cell.node.options.rate is not None:
+                    self.desk.point(cell.child).limit(cell.node.options.rate)
             for upstream in cell.node.upstreams:
                 if nodes[upstream.node].kind == "task":
                     self._readers.setdefault(upstream.node, []).append((cell, upstream.key))
@@ -235,6 +237,7 @@ class Execution:
                 self._refuse(cell, UpstreamStopped(_stopped(cell.node.name, child.name)))
         for cycle in self.cycles.get(child.name, ()):
             cycle.check()
+        self.desk.down(child)
         self.sources.pop(child.name, None)
         if not self.sources:
             self.sources_ended.set()
@@ -245,6 +248,7 @@ class Execution:
             more = f"; {reason}" if reason != str(error) else ""  # what was refused says it itself
             self.reason = f"{child.name!r} failed: {error!r}{more}"
             log.error("run %s: %s", self.settings.run_context.run_name, self.reason)
+        self.desk.down(child)
         self.scope.cancel()
 
     def group_failed(self, failure: Failure) -> None:
@@ -285,10 +289,19 @@ class Execution:
         options = self.cells[name].node.options
         lane = Lane(RUN, name, child.mailbox, capacity=options.capacity, overflow=options.overflow)
         lane.weak = weak
-        outlet = Outlet(Detached(RUN, into=name), self.settings.harness.meter())
+        self.inlets[name] = self.open_lane(lane, child)
+
+    def open_lane(self, lane: Lane, child: ActorChild) -> Outlet:
+        """Return the sending end of a lane from outside of the graph into a node."""
+        outlet = Outlet(Detached(lane.source, into=lane.target), self.settings.harness.meter())
         child.mailbox.add_lane(lane)
         outlet.add_lane(lane)
-        self.inlets[name] = outlet
+        return outlet
+
+    def start_soon(self, async_fn: Callable[[], Awaitable[object]], name: str) -> None:
+        """Start a task that the run ends with."""
+        assert self._nursery is not None
+        self._nursery.start_soon(async_fn, name=name)
 
     # -- the end -----------------------------------------------------------------------------
 
@@ -299,6 +312,7 @@ class Execution:
             cell.child.close()
             for _, inbox in cell.collectors:
                 inbox.close("abandoned")
+        self.desk.close()
 
     def outcome(self) -> Literal["completed", "failed", "cancelled"]:
         if self.error is not None:
@@ -324,16 +338,10 @@ class Execution:
             edges=self.edge_reports(),
             seconds=self.ended_at - self.started_at,
             cut_short=tuple(self.cut_short),
-            drain=self._drain_report(),
+            drain=report_drain(self),
             interrupted=self.interrupted,
             groups={name: report_group(group, is_over=True) for name, group in self.groups.items()},
         )
-
-    def _drain_report(self) -> DrainReport | None:
-        if self.drain_log is None:
-            return None
-        children = [cell.child for cell in self.cells.values()]
-        return self.drain_log.report(children, self.ended_at, self.cut_short)
 
     def node_reports(self, now: float, *, of_all: bool = False) -> dict[str, NodeReport]:
         """Return the nodes' reports.
@@ -347,6 +355,7 @@ class Execution:
             reports[name] = report = report_node(cell.child, cell.node.kind, before, now)
             if not of_all:
                 cell.seen = (now, report.received, report.sent)
+        self.desk.complete(reports)
         return reports
 
     def edge_reports(self) -> tuple[EdgeReport, ...]:

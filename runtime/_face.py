@@ -43,6 +43,7 @@ from ..channels._partition import PartitionError as PartitionError
 from ..channels._receive_channel import ReceiveChannel as ReceiveChannel
 from ..channels._send_channel import SendChannel as SendChannel
 from ._blocking import run as run
+from ._control import NotRunning as NotRunning
 from ._drain_report import ActorDrain as ActorDrain
 from ._drain_report import DrainReport as DrainReport
 from ._edge import Edge as Edge
@@ -55,6 +56,7 @@ from ._group import Group as Group
 from ._group_report import GroupReport as GroupReport
 from ._process import NotPicklable as NotPicklable
 from ._process import ProcessError as ProcessError
+from ._reconfigured import Reconfigured as Reconfigured
 from ._report import EdgeReport as EdgeReport
 from ._report import NodeReport as NodeReport
 from ._report import RunCancelled as RunCancelled

@@ -6,6 +6,7 @@ from typing import Any, Final, Literal, TypedDict, get_args
 
 from attrs import frozen
 
+from ..actors._rate import Rate, as_rate
 from ..actors._restart import Backoff, RestartPolicy, RestartType
 from ..actors._restart_on import RestartOn, make_rule
 from ..channels._fan_in import FanIn
@@ -79,6 +80,8 @@ class ActorOptions(RestartOptions, total=False):
     on_redelivery: OnRedelivery
     hold_limit: int
     """Most outputs of one message that `on_redelivery="hold"` keeps."""
+    rate: Rate | float | None
+    """Messages per second that it takes, or makes of its own accord; None: no limit."""
     concurrency: int
     """Bodies of `run(ctx)` side by side, each with a message of its own; order is not kept."""
     timeout: float
@@ -117,6 +120,7 @@ class Options:
     hold_limit: int = 1024
     max_attempts: float = 3
     redelivery_delay: float | Backoff | None = None
+    rate: Rate | None = None
     concurrency: int = 1
     timeout: float | None = None
     max_children: int | None = None
@@ -175,12 +179,9 @@ def check_options(kind: Literal["task", "actor"], node: str, given: Mapping[str,
         return _UNTOUCHED[kind]
     _check_names(kind, node, given)
     _check_types(node, given)
-    for option, legal in _CHOICES.items():
-        if option in given and given[option] not in legal:
-            raise ValueError(
-                f"{option} of {node!r} can't be {given[option]!r}; "
-                f"choose one of: {', '.join(legal)}"
-            )
+    for option in _CHOICES:
+        if option in given:
+            check_choice(node, option, given[option])
     if "fan_out" in given:
         _check_fan_out(node, given["fan_out"])
     rest = {key: value for key, value in given.items() if key not in _RESTART}
@@ -189,6 +190,8 @@ def check_options(kind: Literal["task", "actor"], node: str, given: Mapping[str,
         check_capacity(rest["capacity"], overflow=overflow, owner=repr(node))
     if "max_attempts" in rest:
         rest["max_attempts"] = _check_attempts(node, rest["max_attempts"])
+    if "rate" in rest:
+        rest["rate"] = as_rate(rest["rate"], owner=repr(node))
     if rest.get("timeout") == math.inf:
         raise ValueError(f"timeout of {node!r} has no effect with inf; leave it out")
     _check_delay(node, rest.get("redelivery_delay"))
@@ -208,6 +211,14 @@ def check_options(kind: Literal["task", "actor"], node: str, given: Mapping[str,
         _check_effects(node, {**given, **restart}, given)
         policy = RestartPolicy(**restart)
     return Options(policy=policy, given=frozenset(given), **rest)
+
+
+def check_choice(node: str, option: str, value: object) -> None:
+    legal = _CHOICES[option]
+    if value not in legal:
+        raise ValueError(
+            f"{option} of {node!r} can't be {value!r}; choose one of: {', '.join(legal)}"
+        )
 
 
 def _check_names(kind: str, node: str, given: Mapping[str, Any]) -> None:

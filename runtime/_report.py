@@ -12,6 +12,7 @@ from ..channels._lane import Lane
 from ..channels._outlet import NOTHING
 from ..channels._routing import RoutingOutlet
 from ._drain_report import DrainReport
+from ._reconfigured import Reconfigured
 from ._group_report import GroupReport
 
 RunStatus = Literal["running", "draining", "completed", "failed", "cancelled"]
@@ -79,6 +80,10 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The last few, oldest first."""
     overdue: float = 0.0
     """Seconds that a message has been in hand beyond `timeout=`: its handler can't be cut off."""
+    paused: bool = False
+    """Whether `run.pause` holds it."""
+    reconfigured: tuple[Reconfigured, ...] = ()
+    """The last changes by `run.reconfigure`, oldest first."""
 
 
 class StatusReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,6 +23,7 @@ from ._node_ended import NodeEnded
 from ._outside_context import outside_context
 from ._redeliver import redeliver
 from ._report import StatusReport, WorkflowResult
+from ._run_control import RunControl
 from ._sources import RUN
 from ._stream import Stream
 
@@ -30,11 +31,12 @@ DRAIN_BUDGET = 10.0
 """Seconds."""
 
 
-class Run:
+class Run(RunControl):
     """What `async with wf.open(...) as run:` gives. Leaving the block drains the run."""
 
     def __init__(self, execution: Execution) -> None:
         self._execution = execution
+        self._desk = execution.desk
         self._nursery: Any = None
 
     # -- life --------------------------------------------------------------------------------

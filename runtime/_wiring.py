@@ -101,6 +101,7 @@ class Cell:
             config=settings.config,
             run_context=settings.run_context,
             action=self._action(),
+            asks=settings.asking,
         )
 
     def behaviour(self) -> Behaviour:
@@ -116,9 +117,10 @@ class Cell:
             state=settings.state,
             deps=settings.deps,
             inputs=self.inputs(),
-            config=settings.config,
+            config=child.mailbox.config or settings.config,
             run_context=settings.run_context,
             action=self._action(),
+            asks=settings.asking,
             mailbox=child.mailbox,
             outlet=child.outlet,
             outputs=child.outputs,
