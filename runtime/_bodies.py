@@ -9,6 +9,7 @@ from typing import Any, cast
 from ..actors._child import Behaviour, Hook
 from ..actors._mailbox import InvalidMessage
 from ._convert_message import convert_message
+from ._map_bodies import map_list, stream_body
 from ._message_types import expected_types
 from ._node import Node
 from ._process import call_in_process
@@ -17,6 +18,8 @@ from ._threads import call_in_thread
 
 def call_task(node: Node, context: Any) -> Awaitable[Any]:
     """Return what runs a task once, given its context."""
+    if node.map is not None:
+        return map_list(node, context)
     shape, function = node.shape, _entry(node)
     args: tuple[Any, ...] = (context,) if shape.takes_ctx else ()
     named: dict[str, Any] = {}
@@ -50,6 +53,8 @@ def _entry(node: Node) -> Callable[..., Any]:
 
 def make_behaviour(node: Node) -> Behaviour:
     """Return an actor's behaviour, made anew for each incarnation."""
+    if node.map is not None:
+        return Behaviour(stream_body(node))
     if node.shape.entry == "call":
         return Behaviour(_with_arguments(node))
     target = node.obj() if node.shape.is_factory else node.obj

@@ -43,7 +43,17 @@ def check(target: str) -> Iterator[str]:
 
 def _row(node: Node) -> tuple[str, ...]:
     upstreams = ", ".join(plain(upstream.key) for upstream in node.upstreams)
-    return plain(node.name), node.kind, upstreams or "-", what_restarts(node)
+    return plain(node.name), _kind(node), upstreams or "-", what_restarts(node)
+
+
+def _kind(node: Node) -> str:
+    """Return what a node is: `task`, `actor x4`, `map x4 (task)`, each with its executor."""
+    times = f" x{node.options.concurrency}" if node.options.concurrency > 1 else ""
+    if node.map is not None:
+        times = f" x{node.map.concurrency}" if node.map.concurrency > 1 else ""
+    what = node.kind if node.map is None else f"map{times} over a "
+    what += times if node.map is None else "list" if node.kind == "task" else "stream"
+    return what + (", in processes" if node.options.executor == "process" else "")
 
 
 def what_restarts(node: Node) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from ._check_cycles import cycle_problems
 from ._check_fan_out import fan_out_problems
 from ._check_inputs import input_problems
+from ._check_map import map_problems
 from ._check_process import process_problems
 from ._check_settings import setting_problems
 from ._check_start import start_problems
@@ -59,6 +60,7 @@ def check_graph(nodes: Mapping[str, Node]) -> list[str]:
         *setting_problems(graph),
         *fan_out_problems(graph),
         *process_problems(graph),
+        *map_problems(graph),
         *input_problems(graph),
     ]
 

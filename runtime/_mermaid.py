@@ -57,6 +57,8 @@ def _subgraph(
 
 def _shape(node: Node) -> str:
     text = _escape(node.name)
+    if node.map is not None and node.map.concurrency > 1:
+        text += f" #215;{node.map.concurrency}"  # a multiplication sign
     return f'["{text}"]' if node.kind == "task" else f'("{text}")'
 
 

@@ -15,6 +15,21 @@ from ._shape import Kind, Shape
 from ._signature import inspect_callable
 
 
+@frozen(eq=False, kw_only=True)
+class MapSpec:
+    """What makes a node a map: it calls a function for each item."""
+
+    concurrency: int
+    ordered: bool
+    """Whether results come in the order of the items."""
+    call: Shape
+    """How the function is called; the node's own shape is that of what calls it."""
+    item: object
+    """The type that the function takes."""
+    budget: float = 5.0
+    """Seconds that a sync function's thread may go on after a cancel."""
+
+
 @frozen(eq=False)
 class Node:
     """What the user declared."""
@@ -28,6 +43,7 @@ class Node:
     upstreams: tuple[Upstream, ...]
     """In `depends_on` order."""
     types: MessageTypes
+    map: MapSpec | None = None
 
     @property
     def keyed(self) -> bool:
@@ -62,7 +78,7 @@ def make_node(
     name = check_name(infer_name(obj) if explicit is None else explicit)
     rest = {key: value for key, value in given.items() if key not in ("name", "depends_on", "type")}
     if shape.kind == "task":
-        _check_executor(name, shape, given)
+        check_executor(name, shape, given)
     types = {"output_type": given["type"]} if "type" in given else {}
     return Node(
         name=name,
@@ -70,12 +86,17 @@ def make_node(
         obj=obj,
         shape=shape,
         options=check_options(shape.kind, name, rest),
-        upstreams=tuple(_upstreams(name, given.get("depends_on"), name_of)),
+        upstreams=tuple(upstreams_of(name, given.get("depends_on"), name_of)),
         types=message_types(shape, **types),
     )
 
 
-def _check_executor(name: str, shape: Shape, given: Mapping[str, Any]) -> None:
+def check_executor(name: str, shape: Shape, given: Mapping[str, Any]) -> None:
+    """Refuse options of a sync function where they have no effect.
+
+    Raises:
+        TypeError: with the fix.
+    """
     if shape.is_async:
         for option, why in (("shutdown", "whose thread it waits for"), ("executor", "")):
             if option in given:
@@ -97,9 +118,21 @@ def _check_executor(name: str, shape: Shape, given: Mapping[str, Any]) -> None:
         )
 
 
-def _upstreams(
-    node: str, depends_on: DependsOn, name_of: Callable[[Any], str | None]
+def upstreams_of(
+    node: str,
+    depends_on: DependsOn,
+    name_of: Callable[[Any], str | None],
+    *,
+    option: str = "depends_on",
 ) -> Iterable[Upstream]:
+    """Yield the resolved entries of `depends_on`.
+
+    Args:
+        option: what the user calls it.
+
+    Raises:
+        TypeError, ValueError: an entry is not legal, or stands there twice.
+    """
     seen: set[str] = set()
     for entry, edge in _entries(depends_on):
         key = entry if isinstance(entry, str) else (name_of(entry) or infer_name(entry))
@@ -108,7 +141,7 @@ def _upstreams(
         seen.add(key)
         if not isinstance(edge, Edge):
             raise TypeError(
-                f"depends_on of {node!r} maps {key!r} to {edge!r}; it takes trouper.Edge(...)"
+                f"{option} of {node!r} maps {key!r} to {edge!r}; it takes trouper.Edge(...)"
             )
         upstream, _, output = key.partition(".")
         yield Upstream(key, upstream, output or None, edge)

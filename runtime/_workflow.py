@@ -8,6 +8,7 @@ from ..actors._run_context import RunContext
 from ._execution import Execution
 from ._graph_check import ensure_graph
 from ._group import Group, GroupOptions, refuse_significant
+from ._map import MapOptions, make_map
 from ._mermaid import to_mermaid
 from ._names import check_name
 from ._node import Node, make_node
@@ -72,6 +73,59 @@ class Workflow:
         self._add(obj, None, options)
         return obj
 
+    @overload
+    def map(
+        self,
+        fn: F,
+        /,
+        *,
+        over: Any,
+        concurrency: int = 1,
+        ordered: bool = True,
+        **options: Unpack[MapOptions],
+    ) -> F: ...
+    @overload
+    def map(
+        self,
+        *,
+        over: Any,
+        concurrency: int = 1,
+        ordered: bool = True,
+        **options: Unpack[MapOptions],
+    ) -> Callable[[F], F]: ...
+    def map(
+        self, *fn: Any, over: Any, concurrency: int = 1, ordered: bool = True, **options: Any
+    ) -> Any:
+        """Add a node that calls a function for each item of a list, or each message of a stream.
+
+        Over a batch task it is a task: a list in, the list of results out. Over an actor it is an
+        actor that sends one result for each message. Gives back the function unchanged.
+
+        Args:
+            fn: takes one item, or the context and one item; `def` or `async def`.
+            over: the upstream, which has been declared before; `{upstream: Edge(...)}` too.
+            concurrency: how many calls may go on at a time.
+            ordered: whether results come in the order of the items.
+
+        Raises: as `task`.
+        """
+
+        def add(function: Any) -> Any:
+            self._take(
+                make_map(
+                    function,
+                    over,
+                    self._nodes,
+                    self._name_of,
+                    concurrency=concurrency,
+                    ordered=ordered,
+                    given=options,
+                )
+            )
+            return function
+
+        return add(*fn) if fn else add
+
     def group(self, name: str, **options: Unpack[GroupOptions]) -> Group:
         """Return a group of supervised nodes: `group.actor`, `.task`, `.add` and `.group`.
 
@@ -131,7 +185,9 @@ class Workflow:
         options: Mapping[str, Any],
         group: Group | None = None,
     ) -> None:
-        node = make_node(obj, kind, options, self._name_of)
+        self._take(make_node(obj, kind, options, self._name_of), group)
+
+    def _take(self, node: Node, group: Group | None = None) -> None:
         self._refuse_taken(node.name)
         if group is None:
             refuse_significant(node)
