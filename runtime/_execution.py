@@ -94,7 +94,6 @@ class Execution:
         self.drain_log: DrainLog | None = None
         """What was known when the drain began; None: there was none."""
         self.desk = ControlDesk(self)
-        settings.asking.begin(self)
         self.started_at = self.ended_at = 0.0
         self.cycles: Mapping[str, Sequence[Cycle]] = {}
         self._readers: dict[str, list[tuple[Cell, str]]] = {}
@@ -289,19 +288,10 @@ class Execution:
         options = self.cells[name].node.options
         lane = Lane(RUN, name, child.mailbox, capacity=options.capacity, overflow=options.overflow)
         lane.weak = weak
-        self.inlets[name] = self.open_lane(lane, child)
-
-    def open_lane(self, lane: Lane, child: ActorChild) -> Outlet:
-        """Return the sending end of a lane from outside of the graph into a node."""
-        outlet = Outlet(Detached(lane.source, into=lane.target), self.settings.harness.meter())
+        outlet = Outlet(Detached(RUN, into=name), self.settings.harness.meter())
         child.mailbox.add_lane(lane)
         outlet.add_lane(lane)
-        return outlet
-
-    def start_soon(self, async_fn: Callable[[], Awaitable[object]], name: str) -> None:
-        """Start a task that the run ends with."""
-        assert self._nursery is not None
-        self._nursery.start_soon(async_fn, name=name)
+        self.inlets[name] = outlet
 
     # -- the end -----------------------------------------------------------------------------
 
