@@ -221,14 +221,6 @@ def check_choice(node: str, option: str, value: object) -> None:
         )
 
 
-def check_choice(node: str, option: str, value: object) -> None:
-    legal = _CHOICES[option]
-    if value not in legal:
-        raise ValueError(
-            f"{option} of {node!r} can't be {value!r}; choose one of: {', '.join(legal)}"
-        )
-
-
 def _check_names(kind: str, node: str, given: Mapping[str, Any]) -> None:
     known = set(AnyOptions.__annotations__) - {"name", "depends_on", "type"}
     unknown = sorted(set(given) - known)
