@@ -246,6 +246,40 @@ class ActorContext(TaskContext[StateT, DepsT, InputT], Generic[StateT, DepsT, In
         lane.sent = seq
         lane.buffer.append(Envelope(x, lane.source, seq, 1, _sent_in(), origin))
 
+    async def send_many(self, xs: Iterable[OutputT], to: str | None = None) -> None:
+        """Send messages in order; as fast as it gets. If cancelled, a prefix was sent.
+
+        Raises: as `send`.
+        """
+        await self._output(to).put_many(xs if isinstance(xs, _READY) else tuple(xs))
+
+    def _output(self, to: str | None) -> Outlet:
+        if to is None or self._outlet is NO_OUTLET:
+            return self._outlet
+        if to not in self._outputs:
+            declared = ", ".join(sorted(self._outputs)) or "none"
+            raise KeyError(
+                f"{self.action.name!r} has no output {to!r} (declared: {declared}); "
+                f"declare it with outputs={{{to!r}: Type}}"
+            )
+        return self._outputs[to]
+
+    def on_settled(self, fn: OnSettled | None) -> None:
+        """Call `fn(Settled)` for each output from now on, once all that comes from it is settled.
+
+        So a source knows how far it may move its offset. `fn` is called once for each, in the task
+        that settles the last of it, so it can't wait; what it raises is logged and counted. None
+        ends it for further outputs.
+
+        Raises:
+            TypeError: `fn` is no function, or an async one.
+            NotImplementedError: this context was made by hand and is connected to no run.
+        """
+        check_on_settled(fn)
+        box = self._mailbox
+        box.refuse_if_unconnected()
+        box.follow(None if fn is None else Follower(box.name, fn, box.count_unheard))
+
     # -- other nodes -------------------------------------------------------------------------
 
     def watch(self, node: Any, on_down: OnDown | None = None) -> None:
