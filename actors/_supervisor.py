@@ -162,15 +162,14 @@ class Supervisor:
             try:
                 await trio.sleep(delay)
             except BaseException:
-                child.move(Event.CANCEL)
+                if not child.halted:
+                    child.move(Event.CANCEL)
                 raise
             self.start(child)
             return
         if child.boss is None:
             self.act(child, Done(), None)
             return
-        if child.retired:
-            child.move(Event.CANCEL)
         child.boss.child_returned(child)
 
 
