@@ -70,7 +70,7 @@ async def map_list(node: Node, context: TaskContext[Any, Any, Any]) -> list[Any]
 
 
 def _items(node: Node, value: Any) -> Iterator[Any]:
-    kind: type[Any] = type(value)
+    kind: type[Any] = type(cast("object", value))
     if issubclass(kind, Iterable) and not issubclass(kind, str | bytes | Mapping):
         return iter(value)
     raise TypeError(

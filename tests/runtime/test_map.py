@@ -21,7 +21,11 @@ def mapped(over: str, function: Any, n: int, **options: Any) -> Workflow:
     """Return a graph whose task `out` has the list of all results."""
     wf = Workflow("mapped")
     if over == "list":
-        wf.task(name="numbers")(lambda: list(range(n)))
+
+        @wf.task
+        async def numbers() -> list[int]:
+            return list(range(n))
+
     else:
         wf.actor(name="numbers")(counts(n))
     wf.map(function, over="numbers", name="map", **options)
@@ -229,6 +233,22 @@ async def test_its_results_hold_it_up_where_nobody_takes_them() -> None:
         release.set()
         await run.wait()
     assert len(busy.called) == 500
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+async def test_it_ends_when_nobody_takes_its_results_any_more(ordered: bool) -> None:
+    wf = Workflow("brief")
+    wf.actor(name="numbers")(counts(10_000))
+    wf.map(Busy(lambda n: 0), over="numbers", name="map", concurrency=3, ordered=ordered)
+
+    @wf.actor(depends_on="map", capacity=1)
+    async def brief(ctx: trouper.ActorContext) -> None:
+        await ctx.receive()
+
+    result = await wf.execute()
+    assert result.ok
+    assert result.nodes["map"].failed == 0
+    assert result.nodes["map"].sent < 20
 
 
 # -- what it calls ---------------------------------------------------------------------------
