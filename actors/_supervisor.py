@@ -74,6 +74,11 @@ class Supervisor:
     # -- what an incarnation says when it ends -----------------------------------------------
 
     def failed(self, child: Child, error: Exception) -> None:
+        if child.retired:
+            # It was told to end for good. What its clean-up raised is on its record, that is all.
+            child.move(Event.CANCEL)
+            self.returned(child)
+            return
         if child.boss is not None:
             child.boss.child_failed(child, error)
             return
