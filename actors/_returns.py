@@ -5,7 +5,7 @@ What comes again comes before any new message; in the end it is acknowledged or 
 
 import math
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -26,9 +26,6 @@ KEPT_ATTEMPTS = 20
 
 _NONE_RETURNED: Any = ()
 """Stands for an empty deque, which costs 0.7 KiB."""
-
-_OUTCOMES: Mapping[str, Outcome] = {"expired": "expired", "stopped": "abandoned"}
-"""What the reasons mean to whoever follows a message; all others: `dead_lettered`."""
 
 
 class Returned(msgspec.Struct, frozen=True, gc=False):
@@ -151,8 +148,9 @@ class Returns(Inbox):
         """Take nothing more: what waits to come again is dead-lettered, what is queued dropped."""
         if self.later:
             self._fall_due(math.inf)
+        outcome: Outcome = "dead_lettered" if fate == "dropped" else fate
         while self.returned:
-            self._give_up(self.take_returned(), "stopped")
+            self._give_up(self.take_returned(), "stopped", outcome)
         lanes = () if fate == "dropped" or self.on_dead is None else self.lanes
         # What an edge keeps by itself (`keep_dropped`) is kept by it.
         left = [envelope for lane in lanes if lane.on_drop is None for envelope in lane.buffer]
@@ -164,12 +162,13 @@ class Returns(Inbox):
             assert self.on_dead is not None
             self.on_dead(DeadLetter(self.name, envelope, "stopped"))
 
-    def _give_up(self, item: Returned, reason: str) -> None:
+    def _give_up(self, item: Returned, reason: str, outcome: Outcome = "dead_lettered") -> None:
         envelope = item.envelope
         for source in self.sources_of(envelope):
             key = (source, reason)
             self.settled[key] = self.settled.get(key, 0) + 1
-        outcome = _OUTCOMES.get(reason, "dead_lettered")
+        if reason == "expired":
+            outcome = "expired"
         settle_piece(self.reader, envelope, outcome, f"{self.name}: {reason}")
         if self.on_dead is not None:
             self.on_dead(DeadLetter(self.name, envelope, reason, item.attempts, item.placed))

@@ -19,6 +19,7 @@ import trio
 from ..channels._envelope import Envelope
 from ..channels._inbox import EndOfInput
 from ..channels._outlet import NOTHING
+from ..channels._tracking import Outcome
 from ._mailbox import Mailbox
 from ._returns import Returned
 from ._timeout import Timeout
@@ -232,8 +233,8 @@ class Worker(Mailbox):
         self._look()
         return is_kept
 
-    def _give_up(self, item: Returned, reason: str) -> None:
-        self.hub._give_up(item, reason)
+    def _give_up(self, item: Returned, reason: str, outcome: Outcome = "dead_lettered") -> None:
+        self.hub._give_up(item, reason, outcome)
 
     def _let_go(self) -> None:
         super()._let_go()
