@@ -6,8 +6,8 @@ cuts are back.
 """
 
 import inspect
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -15,12 +15,10 @@ from ..channels._inbox import EndOfInput
 from ..channels._parking import ParkingBay
 from ._control import NOTHING_ASKED, Asked, Step, before_receiving, before_sending
 from ._rate import Bucket, Rate
-from ._watch import Down
+from ._watch import Down, OnDown
 
 if TYPE_CHECKING:
     from ._mailbox import Mailbox
-
-Hear = Callable[[Down], Awaitable[Any] | None]
 
 
 def deaf(_notice: Down) -> None:
@@ -32,7 +30,7 @@ class ControlPoint:
 
     __slots__ = ("_bucket", "_changed", "_is_telling", "_pending", "asked", "box", "hear", "rate")
 
-    def __init__(self, box: "Mailbox", *, hear: Hear = deaf, rate: Rate | None = None) -> None:
+    def __init__(self, box: "Mailbox", *, hear: OnDown = deaf, rate: Rate | None = None) -> None:
         self.box = box
         self.hear = hear
         """Called in the actor's task with each notice; may raise, which is the actor's failure."""

@@ -4,8 +4,8 @@ An actor that watches a node is told once when that node has ended for good, wha
 restart is no end. A watch belongs to an incarnation: the next one watches anew, if it wants to.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 import msgspec
 from attrs import frozen
@@ -20,11 +20,11 @@ class Down(msgspec.Struct, frozen=True, kw_only=True):
     reason: DownReason
     """`normal`: its work is done; `stopped` and `killed`: by `run.stop` and `run.kill`."""
     at: float
-    """Seconds since the run began."""
+    """When this notice was made, in seconds since the run began."""
 
 
-OnDown = Callable[[Down], Awaitable[Any] | None]
-"""Called with the notice; may be async."""
+OnDown = Callable[[Down], object]
+"""Called with the notice; what it returns is awaited if that can be: it may be async."""
 
 
 class WatchedDown(Exception):
