@@ -15,6 +15,7 @@ from ..channels._envelope import Envelope
 from ..channels._inbox import EndOfInput
 from ..channels._outlet import NOTHING, Outlet
 from . import _early
+from ._ask import WhenRestarting, asks_of
 from ._every import Every
 from ._lease import NO_REPEAT
 from ._mailbox import Mailbox
@@ -245,6 +246,24 @@ class ActorContext(TaskContext[StateT, DepsT, InputT], Generic[StateT, DepsT, In
         outlet.last = x
         lane.sent = seq
         lane.buffer.append(Envelope(x, lane.source, seq, 1, _sent_in(), origin))
+
+    async def ask(
+        self,
+        x: Any,
+        to: Any,
+        *,
+        reply_from: Any = None,
+        timeout: float | None = 30.0,
+        restarting: WhenRestarting = "wait",
+    ) -> Any:
+        return await asks_of(self._asks).ask(
+            x,
+            to,
+            reply_from=reply_from,
+            timeout=timeout,
+            restarting=restarting,
+            asker=hand_of(self._mailbox),
+        )
 
     async def send_many(self, xs: Iterable[OutputT], to: str | None = None) -> None:
         """Send messages in order; as fast as it gets. If cancelled, a prefix was sent.

@@ -7,6 +7,7 @@ import attrs
 from typing_extensions import TypeVar
 
 from ..channels._context import message_context
+from ._ask import Asks, WhenRestarting, asks_of, reply_to
 from ._profile_config import ProfileConfig
 from ._run_context import ActionID, Mode, RunContext
 
@@ -38,6 +39,7 @@ class TaskContext(Generic[StateT, DepsT, InputT]):
     """The run this task belongs to; None in a context made by hand."""
     action: ActionID = _NOWHERE
     """Who this task is within the run."""
+    _asks: Asks | None = attrs.field(default=None, alias="asks")
 
     @property
     def mode(self) -> Mode:
@@ -73,6 +75,35 @@ class TaskContext(Generic[StateT, DepsT, InputT]):
     def is_in_cluster(self) -> bool:
         """Return True when the mode is "remote"."""
         return self.mode == "remote"
+
+    # -- questions ---------------------------------------------------------------------------
+
+    async def ask(
+        self,
+        x: Any,
+        to: Any,
+        *,
+        reply_from: Any = None,
+        timeout: float | None = 30.0,
+        restarting: WhenRestarting = "wait",
+    ) -> Any:
+        """Send a question to a node of this run, and return the reply.
+
+        Arguments and errors: as `Run.ask`; and
+            AskCycle: nodes wait for one another, this one among them.
+            NotImplementedError: this context was made by hand and is connected to no run.
+        """
+        return await asks_of(self._asks).ask(
+            x, to, reply_from=reply_from, timeout=timeout, restarting=restarting, asker=None
+        )
+
+    async def reply(self, y: Any) -> None:
+        """Answer the question that the message in hand came from; the first reply wins.
+
+        Raises:
+            RuntimeError: it came from no question.
+        """
+        reply_to(message_context.get(), self.action.name, y)
 
     def set_result(self, name: str, value: Any) -> None:
         """Put a value into the run's result map; without a run this does nothing."""

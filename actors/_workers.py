@@ -287,3 +287,8 @@ def share(hub: Mailbox) -> Shared:
 
 def _nothing() -> None:
     """Stand for something to look at before a wait."""
+
+
+def leases_of(box: Mailbox) -> Sequence[Mailbox]:
+    """Return what takes from a mailbox: the leases that share it, or itself."""
+    return [box] if box.shared is None else [*cast("Shared", box.shared).leases]

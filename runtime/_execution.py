@@ -6,7 +6,7 @@ lives in one nursery: nothing outlives the run.
 
 import logging
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import trio
@@ -94,6 +94,7 @@ class Execution:
         self.drain_log: DrainLog | None = None
         """What was known when the drain began; None: there was none."""
         self.desk = ControlDesk(self)
+        settings.asking.begin(self)
         self.started_at = self.ended_at = 0.0
         self.cycles: Mapping[str, Sequence[Cycle]] = {}
         self._readers: dict[str, list[tuple[Cell, str]]] = {}
@@ -137,6 +138,7 @@ class Execution:
             raise
         finally:
             self._settle()
+            self.settings.asking.end()
             self.ended_at = trio.current_time()
             self.finished.set()
             self.sources_ended.set()
@@ -237,6 +239,7 @@ class Execution:
         for cycle in self.cycles.get(child.name, ()):
             cycle.check()
         self.desk.down(child)
+        self.settings.asking.look()
         self.sources.pop(child.name, None)
         if not self.sources:
             self.sources_ended.set()
@@ -288,10 +291,19 @@ class Execution:
         options = self.cells[name].node.options
         lane = Lane(RUN, name, child.mailbox, capacity=options.capacity, overflow=options.overflow)
         lane.weak = weak
-        outlet = Outlet(Detached(RUN, into=name), self.settings.harness.meter())
+        self.inlets[name] = self.open_lane(lane, child)
+
+    def open_lane(self, lane: Lane, child: ActorChild) -> Outlet:
+        """Return the sending end of a lane from outside of the graph into a node."""
+        outlet = Outlet(Detached(lane.source, into=lane.target), self.settings.harness.meter())
         child.mailbox.add_lane(lane)
         outlet.add_lane(lane)
-        self.inlets[name] = outlet
+        return outlet
+
+    def start_soon(self, async_fn: Callable[[], Awaitable[object]], name: str) -> None:
+        """Start a task that the run ends with."""
+        assert self._nursery is not None
+        self._nursery.start_soon(async_fn, name=name)
 
     # -- the end -----------------------------------------------------------------------------
 
@@ -346,6 +358,7 @@ class Execution:
             if not of_all:
                 cell.seen = (now, report.received, report.sent)
         self.desk.complete(reports)
+        self.settings.asking.complete(reports)
         return reports
 
     def edge_reports(self) -> tuple[EdgeReport, ...]:

@@ -1,6 +1,11 @@
 """Every public name. `trouper` shows them, and loads this when the first one is used."""
 
 from ..actors._actor_context import ActorContext as ActorContext
+from ..actors._ask_errors import AskCycle as AskCycle
+from ..actors._ask_errors import AskFailed as AskFailed
+from ..actors._ask_errors import AskTimeout as AskTimeout
+from ..actors._ask_errors import NoReply as NoReply
+from ..actors._ask_errors import TargetRestarting as TargetRestarting
 from ..actors._base import Actor as Actor
 from ..actors._base import Task as Task
 from ..actors._current import ctx as ctx

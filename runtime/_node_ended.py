@@ -4,7 +4,15 @@ import trio
 
 
 class NodeEnded(trio.BrokenResourceError):
-    """A message was sent to a node that takes nothing more. The message is still the sender's."""
+    """A message was sent to, or a question asked of, a node that takes nothing more.
+
+    Attributes:
+        payload: the question. It was not handled, and is still the asker's.
+    """
+
+    def __init__(self, message: str, payload: object = None) -> None:
+        super().__init__(message)
+        self.payload = payload
 
 
 NodeEnded.__module__ = "trouper"

@@ -80,6 +80,8 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The last few, oldest first."""
     overdue: float = 0.0
     """Seconds that a message has been in hand beyond `timeout=`: its handler can't be cut off."""
+    late_replies: int = 0
+    """Replies of it that came when nobody waited for them any more."""
     paused: bool = False
     """Whether `run.pause` holds it."""
     reconfigured: tuple[Reconfigured, ...] = ()

@@ -7,6 +7,7 @@ from typing import Any
 
 import trio
 
+from ..actors._ask import WhenRestarting
 from ..actors._child import ActorChild, Child
 from ..actors._dead_letters import DeadLetter
 from ..channels._context import message_context
@@ -158,6 +159,47 @@ class Run(RunControl):
             ) from None
         finally:
             message_context.reset(token)
+
+    async def ask(
+        self,
+        x: Any,
+        to: Any,
+        *,
+        reply_from: Any = None,
+        timeout: float | None = 30.0,
+        restarting: WhenRestarting = "wait",
+    ) -> Any:
+        """Send a question into a node from outside, and return the reply.
+
+        It is answered by `await ctx.reply(y)` in whichever node handles what came from it; the
+        first reply wins.
+
+        Args:
+            x: converted to the node's input type, strictly.
+            to: the node, by name or object.
+            reply_from: a node (or `node.output`) whose first output that descends from the question
+                is the reply.
+            timeout: seconds; None: no limit.
+            restarting: "wait" while the node is being restarted, or "raise".
+
+        Raises:
+            TypeError, ValueError: `x` is not of the node's input type, there is no such node, or an
+                argument is not legal.
+            NoReply: all that came from the question is settled, and nobody has replied.
+            AskFailed: the question is a dead letter: every attempt at it has failed.
+            AskTimeout: no reply came in time.
+            NodeEnded: the node takes nothing more; the question comes back as `error.payload`.
+            TargetRestarting: the node is being restarted (`restarting="raise"`).
+            BufferOverflow: the node's inlet is full, and has overflow="fail".
+        """
+        self._check_begun("ask")
+        execution = self._execution
+        cell = execution.desk.cell(to)
+        if cell.node.kind == "actor" and cell.node.options.fan_in == "merge":
+            x = convert_message(x, self._type_of(cell.node.name, None), node=cell.node.name)
+        return await execution.settings.asking.ask(
+            x, cell.node.name, reply_from=reply_from, timeout=timeout, restarting=restarting
+        )
 
     async def _put(self, child: ActorChild, x: Any, source: str | None) -> None:
         if _is_over(child) or self._execution.status != "running":

@@ -13,6 +13,7 @@ from ..actors._profile_config import ProfileConfig
 from ..actors._run_context import RunContext
 from ..channels._envelope import MessageContext
 from ..channels._meter import Meter, SliceMeter
+from ._ask import Asking
 
 
 @frozen(kw_only=True)
@@ -41,6 +42,8 @@ class Settings:
     is_open: bool = False
     """Whether messages may come from outside (`wf.open`)."""
     harness: Harness = field(factory=Harness)
+    asking: Asking = field(factory=Asking)
+    """The questions of the run."""
     message_context: MessageContext = field(
         init=False, default=Factory(lambda self: _first_context(self.run_context), takes_self=True)
     )

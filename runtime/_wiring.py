@@ -101,6 +101,7 @@ class Cell:
             config=settings.config,
             run_context=settings.run_context,
             action=self._action(),
+            asks=settings.asking,
         )
 
     def behaviour(self) -> Behaviour:
@@ -119,6 +120,7 @@ class Cell:
             config=child.mailbox.config or settings.config,
             run_context=settings.run_context,
             action=self._action(),
+            asks=settings.asking,
             mailbox=child.mailbox,
             outlet=child.outlet,
             outputs=child.outputs,
