@@ -23,6 +23,8 @@ class Cycle:
     names: frozenset[str]
     members: tuple[Mailbox, ...]
     feedback: tuple[Lane, ...]
+    inner: frozenset[Lane]
+    """The edges between its members."""
     is_kept: bool = False
     """Whether messages from outside may still come, and nothing else feeds it."""
 
@@ -44,7 +46,7 @@ class Cycle:
             if box.is_holding() or box.comes_again() or box.has_message():
                 return
             for lane in box.lanes:
-                if not (self._is_inner(lane) or lane.ended or lane.weak):
+                if not (lane in self.inner or lane.ended or lane.weak):
                     return
         for lane in self.feedback:
             lane.end()
@@ -52,10 +54,7 @@ class Cycle:
     def has_entry(self) -> bool:
         """Return whether a stream of the graph leads into it."""
         lanes = (lane for box in self.members for lane in box.lanes if not lane.weak)
-        return not all(map(self._is_inner, lanes))
-
-    def _is_inner(self, lane: Lane) -> bool:
-        return lane.source.partition(".")[0] in self.names
+        return not all(lane in self.inner for lane in lanes)
 
 
 def watch_cycles(
@@ -104,13 +103,19 @@ def _watch(
     names &= _reach(downstream.__getitem__, end)
     boxes: list[Mailbox] = []
     feedback: list[Lane] = []
+    inner: list[Lane] = []
     for name in names:
         child = cells[name].child
         assert isinstance(child, ActorChild)
         boxes.append(child.mailbox)
-        keys = [u.key for u in cells[name].node.upstreams if u.edge.feedback]
-        feedback += [lane for lane in child.mailbox.lanes if lane.source in keys]
-    cycle = Cycle(frozenset(names), tuple(boxes), tuple(feedback))
+        upstreams = {upstream.key: upstream for upstream in cells[name].node.upstreams}
+        for lane in child.mailbox.lanes:
+            upstream = upstreams.get(lane.source)
+            if upstream is not None and upstream.node in names:
+                inner.append(lane)
+                if upstream.edge.feedback:
+                    feedback.append(lane)
+    cycle = Cycle(frozenset(names), tuple(boxes), tuple(feedback), frozenset(inner))
     for box in boxes:
         box.on_idle = partial(_check_both, box.on_idle, partial(cycle.check, box))
     return cycle

@@ -74,10 +74,11 @@ def _name_problems(nodes: Mapping[str, Node]) -> Iterator[str]:
 
 
 def _what_is_unknown(nodes: Mapping[str, Node], upstream: Upstream) -> str | None:
-    producer, output = nodes.get(upstream.node), upstream.key.partition(".")[2]
+    producer, output = nodes.get(upstream.node), upstream.output or ""
     if producer is None:
         return f"there is no node {upstream.node!r};{suggest(upstream.node, nodes)}"
-    if upstream.key == producer.name or output in producer.options.outputs:
+    is_default = upstream.output is None and not upstream.key.endswith(".")
+    if is_default or output in producer.options.outputs:
         return None
     if producer.kind == "task":
         return (

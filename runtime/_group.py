@@ -92,6 +92,14 @@ class Group:
         """
         return Group(self._workflow, name, options, self)
 
+    def copied(self, name: str, workflow: Builder, parent: "Group | None") -> "Group":
+        """Return the group as one of another workflow, without members yet."""
+        copy = Group.__new__(Group)
+        copy.name, copy.policy, copy.parent = name, self.policy, parent
+        copy.members = []
+        copy._workflow = workflow
+        return copy
+
     def check_member(self, node: Node) -> None:
         """Refuse a member whose significance would have no effect (case S13)."""
         if node.options.significant and self.policy.auto_shutdown == "never":

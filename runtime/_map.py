@@ -4,7 +4,7 @@ Over a batch task it is a task that takes a list and gives a list; over an actor
 sends one result for each message.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import GenericAlias
 from typing import Any, TypedDict
 
@@ -16,6 +16,7 @@ from ..channels._overflow import OverflowPolicy
 from ._edge import Upstream
 from ._message_types import MessageTypes
 from ._names import check_name, infer_name, suggest
+from ._nested import Nested, resolve
 from ._node import MapSpec, Node, check_executor, upstreams_of
 from ._options import Executor, OnRedelivery, Options, check_choice, check_options
 from ._shape import Kind, Parameter, Shape
@@ -49,6 +50,7 @@ def make_map(
     function: Any,
     over: Any,
     nodes: Mapping[str, Node],
+    nested: Mapping[str, Nested],
     name_of: Callable[[Any], str | None],
     *,
     concurrency: int,
@@ -67,7 +69,8 @@ def make_map(
     shape = inspect_callable(function, as_kind="task")
     explicit = given.get("name")
     name = check_name(infer_name(function) if explicit is None else explicit)
-    upstream = _upstream(name, over, nodes, name_of)
+    named = upstreams_of(name, over, name_of, option="over")
+    upstream = _single(name, [each for up in named for each in resolve(up, nodes, nested)], nodes)
     kind = nodes[upstream.node].kind
     item = _item_parameter(name, shape)
     options = _options(name, kind, shape, _checked(name, concurrency, ordered), ordered, given)
@@ -97,10 +100,7 @@ def make_map(
     )
 
 
-def _upstream(
-    name: str, over: Any, nodes: Mapping[str, Node], name_of: Callable[[Any], str | None]
-) -> Upstream:
-    found = list(upstreams_of(name, over, name_of, option="over"))
+def _single(name: str, found: Sequence[Upstream], nodes: Mapping[str, Node]) -> Upstream:
     if len(found) != 1:
         raise ValueError(
             f"over of {name!r} names {len(found)} upstreams; a map goes over one: join several in "

@@ -5,7 +5,7 @@ numbered, because a name such as `end` means something to Mermaid.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from ._graph import Graph, Link, lane_settings, make_graph
 from ._group import Group
@@ -17,7 +17,7 @@ _STYLES = {"source": "stroke-width:3px", "sink": "stroke-dasharray:6 3"}
 def to_mermaid(nodes: Mapping[str, Node], groups: Mapping[str, Group] | None = None) -> str:
     """Return the flowchart as text; upstreams that don't exist are left out.
 
-    Groups of nodes are subgraphs, named with their strategy.
+    Groups of nodes are subgraphs, named with their strategy; so are workflows that are nodes.
     """
     graph = make_graph(nodes)
     ids = {name: f"n{number}" for number, name in enumerate(nodes)}
@@ -26,10 +26,9 @@ def to_mermaid(nodes: Mapping[str, Node], groups: Mapping[str, Group] | None = N
     for number, group in enumerate((groups or {}).values()):
         ids[f"group {group.name}"] = f"g{number}"
         grouped.update(each for each in group.members if isinstance(each, str))
-    for group in (groups or {}).values():
-        if group.parent is None:
-            lines += _subgraph(group, nodes, ids, "    ")
-    lines += [f"    {ids[name]}{_shape(nodes[name])}" for name in nodes if name not in grouped]
+    roots = [group for group in (groups or {}).values() if group.parent is None]
+    single = [node for name, node in nodes.items() if name not in grouped]
+    lines += _scope("", roots, single, nodes, ids)
     shared = _shared(graph)
     for link in graph.links:
         arrow = "-.->" if link.upstream.edge.feedback else "-->"
@@ -42,21 +41,57 @@ def to_mermaid(nodes: Mapping[str, Node], groups: Mapping[str, Group] | None = N
     return "\n".join(lines) + "\n"
 
 
+def _scope(
+    scope: str,
+    groups: Sequence[Group],
+    single: Sequence[Node],
+    nodes: Mapping[str, Node],
+    ids: dict[str, str],
+) -> Iterator[str]:
+    """Yield what is drawn of one workflow; those that are nodes of it are subgraphs.
+
+    Args:
+        scope: what its names begin with: nothing, or `inner/`.
+        groups, single: the groups and nodes in no group, of it and those inside of it.
+    """
+    indent = "    " * (1 + scope.count("/"))
+    inner: dict[str, tuple[list[Group], list[Node]]] = {}
+    for group in groups:
+        name, slash, _ = group.name.removeprefix(scope).partition("/")
+        if slash:
+            inner.setdefault(name, ([], []))[0].append(group)
+        else:
+            yield from _subgraph(group, nodes, ids, indent)
+    for node in single:
+        name, slash, _ = node.name.removeprefix(scope).partition("/")
+        if slash:
+            inner.setdefault(name, ([], []))[1].append(node)
+        else:
+            yield f"{indent}{ids[node.name]}{_shape(node, scope)}"
+    for name, (its_groups, its_nodes) in inner.items():
+        number = ids[f"workflow {scope}{name}"] = f"w{sum(id[0] == 'w' for id in ids.values())}"
+        yield f'{indent}subgraph {number}["{_escape(name)}"]'
+        yield from _scope(f"{scope}{name}/", its_groups, its_nodes, nodes, ids)
+        yield f"{indent}end"
+
+
 def _subgraph(
     group: Group, nodes: Mapping[str, Node], ids: Mapping[str, str], indent: str
 ) -> Iterator[str]:
-    title = f"{_escape(group.name)}: {group.policy.strategy}"
+    scope = group.name.rpartition("/")[0]
+    scope += "/" if scope else ""
+    title = f"{_escape(group.name.removeprefix(scope))}: {group.policy.strategy}"
     yield f'{indent}subgraph {ids[f"group {group.name}"]}["{title}"]'
     for member in group.members:
         if isinstance(member, str):
-            yield f"{indent}    {ids[member]}{_shape(nodes[member])}"
+            yield f"{indent}    {ids[member]}{_shape(nodes[member], scope)}"
         else:
             yield from _subgraph(member, nodes, ids, f"{indent}    ")
     yield f"{indent}end"
 
 
-def _shape(node: Node) -> str:
-    text = _escape(node.name)
+def _shape(node: Node, scope: str = "") -> str:
+    text = _escape(node.name.removeprefix(scope))
     if node.map is not None and node.map.concurrency > 1:
         text += f" #215;{node.map.concurrency}"  # a multiplication sign
     return f'["{text}"]' if node.kind == "task" else f'("{text}")'

@@ -1,6 +1,6 @@
 """A graph of tasks and actors, and the ways to run it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar, Unpack, overload
 
 from ..actors._profile_config import ProfileConfig
@@ -11,7 +11,8 @@ from ._group import Group, GroupOptions, refuse_significant
 from ._map import MapOptions, make_map
 from ._mermaid import to_mermaid
 from ._names import check_name
-from ._node import Node, make_node
+from ._nested import Nested, copy_groups, resolve_names, sinks_of, take_over
+from ._node import Node, make_node, upstreams_of
 from ._options import ActorOptions, AnyOptions, TaskOptions
 from ._report import WorkflowResult
 from ._run import Run
@@ -32,11 +33,18 @@ class Workflow:
         self.name = check_name(name, "workflow")
         self._nodes: dict[str, Node] = {}
         self._groups: dict[str, Group] = {}
+        self._nested: dict[str, Nested] = {}
+        self._inside = ""
+        """The workflow that this one is a node of."""
         self._checked = (-1, -1)
 
     @property
     def nodes(self) -> Mapping[str, Node]:
-        return dict(self._nodes)
+        """By name; those of a workflow that is a node as `name/node`."""
+        return dict(self._resolved())
+
+    def _resolved(self) -> Mapping[str, Node]:
+        return resolve_names(self._nodes, self._nested)
 
     # -- building ----------------------------------------------------------------------------
 
@@ -67,6 +75,9 @@ class Workflow:
         """Add any object with `execute(ctx)` or an async `run(ctx)`: instance, class, function.
 
         An instance serves all incarnations as it is; a class or factory gives each a fresh one.
+
+        A workflow too: its nodes are taken over as `name/node`. Its sources take what `depends_on`
+        names, its sinks are its output; `name` and `depends_on` are its only options.
 
         Raises: as `task`.
         """
@@ -116,6 +127,7 @@ class Workflow:
                     function,
                     over,
                     self._nodes,
+                    self._nested,
                     self._name_of,
                     concurrency=concurrency,
                     ordered=ordered,
@@ -154,7 +166,11 @@ class Workflow:
         return self._decorate(obj, kind, options, group)
 
     def _refuse_taken(self, name: str) -> None:
-        what = "node" if name in self._nodes else "group" if name in self._groups else ""
+        taken: Mapping[str, Collection[str]] = {
+            "node": {*self._nodes, *self._nested},
+            "group": self._groups,
+        }
+        what = next((what for what, names in taken.items() if name in names), "")
         if what:
             raise ValueError(
                 f"{self.name!r} already has a {what} {name!r}; give one of the two another name="
@@ -185,10 +201,51 @@ class Workflow:
         options: Mapping[str, Any],
         group: Group | None = None,
     ) -> None:
-        self._take(make_node(obj, kind, options, self._name_of), group)
+        if isinstance(obj, Workflow) and kind is None:
+            self._nest(obj, options, group)
+        else:
+            self._take(make_node(obj, kind, options, self._name_of), group)
+
+    def _nest(self, inner: "Workflow", given: Mapping[str, Any], group: Group | None) -> None:
+        name = check_name(given.get("name") or inner.name)
+        self._refuse_taken(name)
+        unknown = sorted(set(given) - {"name", "depends_on"})
+        if unknown:
+            raise TypeError(
+                f"{name!r} is a workflow, which takes name and depends_on only; give "
+                f"{unknown[0]!r} to its nodes"
+            )
+        if inner is self or not inner._nodes:
+            why = "can't be a node of itself" if inner is self else "has no nodes yet: add them first"
+            raise ValueError(f"the workflow {inner.name!r} {why}")
+        upstreams = tuple(upstreams_of(name, given.get("depends_on"), self._name_of))
+        resolved = inner._resolved()
+        if upstreams and all(node.upstreams for node in resolved.values()):
+            raise ValueError(
+                f"{name!r} has no node without upstreams, which would take what depends_on names; "
+                "leave depends_on out"
+            )
+        copies = copy_groups(name, inner._groups, self, group)
+        for copy in copies:
+            self._groups[copy.name] = copy
+        grouped = {member for copy in copies for member in copy.members}
+        for node in take_over(name, inner._nodes, resolved, upstreams):
+            self._nodes[node.name] = node
+            if group is not None and node.name not in grouped:
+                group.members.append(node.name)
+        for each in inner._nested.values():
+            sinks = [f"{name}/{sink}" for sink in each.sinks]
+            self._nested[f"{name}/{each.name}"] = Nested(f"{name}/{each.name}", None, sinks)
+        self._nested[name] = Nested(name, inner, sinks_of(name, resolved))
+        inner._inside = self.name
 
     def _take(self, node: Node, group: Group | None = None) -> None:
         self._refuse_taken(node.name)
+        if self._inside:
+            raise ValueError(
+                f"{self.name!r} is a node of {self._inside!r} already, which would not hear of "
+                f"{node.name!r}; add all of its nodes before"
+            )
         if group is None:
             refuse_significant(node)
         else:
@@ -197,7 +254,8 @@ class Workflow:
         self._nodes[node.name] = node
 
     def _name_of(self, obj: Any) -> str | None:
-        return next((name for name, node in self._nodes.items() if node.obj is obj), None)
+        known: tuple[Nested | Node, ...] = (*self._nested.values(), *self._nodes.values())
+        return next((each.name for each in known if each.obj is obj), None)
 
     def check(self) -> None:
         """Check the graph without running anything.
@@ -208,12 +266,12 @@ class Workflow:
         # Nodes are only ever added: a graph that passed stays right until the next one.
         size = (len(self._nodes), len(self._groups))
         if self._checked != size:
-            ensure_graph(self._nodes, self._groups)
+            ensure_graph(self._resolved(), self._groups)
             self._checked = size
 
     def to_mermaid(self) -> str:
         """Return the graph as a Mermaid flowchart."""
-        return to_mermaid(self._nodes, self._groups)
+        return to_mermaid(self._resolved(), self._groups)
 
     # -- running -----------------------------------------------------------------------------
 
@@ -288,7 +346,7 @@ class Workflow:
             is_open=is_open,
             harness=options.get("harness") or Harness(),
         )
-        return Execution(self.name, self._nodes, settings, self._groups)
+        return Execution(self.name, self._resolved(), settings, self._groups)
 
 
 Workflow.__module__ = "trouper"
