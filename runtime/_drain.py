@@ -33,7 +33,7 @@ async def drain(run: "Execution", budget: float) -> None:
         _stop_sources(run)
     if not run.sources:
         run.sources_ended.set()
-    with trio.move_on_at(until - budget / 2):
+    with trio.move_on_at(now + budget / 2):
         await run.sources_ended.wait()
     for cell in tuple(run.sources.values()):
         # One that waits for a batch input has not begun; it ends with its first message.

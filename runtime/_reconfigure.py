@@ -127,14 +127,16 @@ async def reconfigure(desk: "ControlDesk", node: Any, given: Mapping[str, Any]) 
     desk.refuse_if_over(child, "reconfigure")
     before = _before(desk.cells[child.name], child, plan)
     put_in_place(desk.cells[child.name], child, plan, desk)
-    taken = trio.Event()
+    woken, is_taken = trio.Event(), False
 
     def take_over() -> None:
+        nonlocal is_taken
         take_at_boundary(child, plan)
         desk.note(child, Reconfigured(at=desk.seconds(), changes=plan.changes))
         if plan.probation:
             desk.try_out(child, before, trio.current_time() + plan.probation)
-        taken.set()
+        is_taken = True
+        woken.set()
 
     is_alive = child.state in (State.STARTING, State.RUNNING)
     if not (is_alive and plan.needs_boundary):
@@ -143,8 +145,8 @@ async def reconfigure(desk: "ControlDesk", node: Any, given: Mapping[str, Any]) 
     desk.point(child).configure(take_over)
     if desk.is_inside(child):
         return  # its next boundary comes after this
-    await desk.wait_for(child, taken)
-    if not taken.is_set():
+    await desk.wait_for(child, woken)
+    if not is_taken:
         desk.refuse_if_over(child, "reconfigure")
 
 
