@@ -4,6 +4,7 @@ Workers are kept for later calls of the same event loop, as many as there are CP
 A call that is cancelled has its worker killed at once.
 """
 
+import io
 import os
 import pickle
 from collections.abc import Callable
@@ -146,7 +147,7 @@ def _read(answer: Answer, name: str) -> Any:
             f"{name!r} failed in its worker process with what can't be pickled:\n{answer.text}"
         )
     try:
-        value = pickle.loads(answer.body)
+        value = _Reader(io.BytesIO(answer.body)).load()
     except Exception as error:
         raise NotPicklable(
             f"what {name!r} gave back can't be read here ({type(error).__name__}: {error}); "
@@ -156,6 +157,14 @@ def _read(answer: Answer, name: str) -> Any:
         value.add_note(f"raised in the worker process of {name!r}:\n{answer.text}")
         raise value
     return value
+
+
+class _Reader(pickle.Unpickler):
+    """Knows that the program's main module has another name in a worker."""
+
+    def find_class(self, module_name: str, global_name: str, /) -> Any:
+        module = "__main__" if module_name == "__mp_main__" else module_name
+        return super().find_class(module, global_name)
 
 
 def why_not_picklable(value: object) -> str | None:

@@ -216,7 +216,9 @@ class Workflow:
                 f"{unknown[0]!r} to its nodes"
             )
         if inner is self or not inner._nodes:
-            why = "can't be a node of itself" if inner is self else "has no nodes yet: add them first"
+            why = (
+                "can't be a node of itself" if inner is self else "has no nodes yet: add them first"
+            )
             raise ValueError(f"the workflow {inner.name!r} {why}")
         upstreams = tuple(upstreams_of(name, given.get("depends_on"), self._name_of))
         resolved = inner._resolved()

@@ -30,6 +30,7 @@ LEGAL: dict[str, tuple[Any, dict[str, Any]]] = {
     "collect": ("all", {}),
     "max_items": (5, {"collect": "all"}),
     "default": (None, {}),
+    "executor": ("process", {}),
     "restart_on": (OSError, {"restart": "transient"}),
     "significant": (True, {}),
     "shutdown": (0, {}),
