@@ -74,6 +74,11 @@ _WORDS: tuple[tuple[tuple[type[apsw.Error], ...], type[StoreError], str], ...] =
         "written before is kept",
     ),
     (
+        (apsw.IOError,),
+        StoreError,
+        "could not be written or read; look after the disk. What was written before is kept",
+    ),
+    (
         (apsw.BusyError, apsw.LockedError),
         StoreBusy,
         "was written by other processes all the time; try again, or raise storage.busy_timeout",

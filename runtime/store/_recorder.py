@@ -212,13 +212,21 @@ class Recorder:
             held = list(self._held.values())
         for each in held:
             try:
-                if self._runs.beat(each.claim):
-                    on_abort, each.on_abort = each.on_abort, _nothing
-                    on_abort()
-            except ClaimLost:
-                self.let_go(each.claim)
-                each.on_lost()
+                self._beat_for(each)
             except StoreError:  # a full disk, say: the next beat may get through
                 continue
+            except Exception:  # the caller's own, or no heart would beat any more
+                _log.exception("the abort or loss of the run %r could not be told", each.claim.name)
         with suppress(StoreError):
             self._cache.beat()
+
+    def _beat_for(self, held: _Held) -> None:
+        try:
+            is_aborted = self._runs.beat(held.claim)
+        except ClaimLost:
+            self.let_go(held.claim)
+            held.on_lost()
+            return
+        if is_aborted:
+            on_abort, held.on_abort = held.on_abort, _nothing
+            on_abort()

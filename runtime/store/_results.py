@@ -58,6 +58,7 @@ class Results:
                 f"{key[:40]!r}"
             )
         try:
+            key.encode()
             packed = pack(value)
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise TypeError(

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from attrs import define, field
 
+from ._actions import storable
 from ._connections import Connections
 from ._database import Database
 from ._errors import ClaimLost, NoSuchRun, RunNameTaken
@@ -246,6 +247,21 @@ _START_COLUMNS = (
 
 
 def _start_values(new: NewRun) -> tuple[Any, ...]:
+    """Return the values of `_START_COLUMNS` that come from the caller.
+
+    Raises:
+        TypeError: `params` or `config` hold what JSON can't, or text that is no Unicode.
+    """
+    try:
+        return tuple(map(storable, _plain_values(new)))
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"the parameters of the run {new.name!r} can't be recorded: {error}; make them dicts, "
+            "lists and scalars, and text that UTF-8 can hold"
+        ) from error
+
+
+def _plain_values(new: NewRun) -> tuple[Any, ...]:
     return (
         *(new.target, new.kind, new.mode, new.version, new.project, new.domain, new.org, new.queue),
         *(_json(new.labels), _json(new.annotations), _json(new.params)),
