@@ -6,9 +6,11 @@ from types import MappingProxyType
 from typing import Any, Literal, cast, get_args
 
 import msgspec
-from attrs import define, field
+from attrs import field, frozen
 
 Mode = Literal["local", "remote", "hybrid"]
+CacheScope = Literal["global", "project-domain", "run"]
+"""Where a cached result may come from."""
 
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -29,13 +31,22 @@ class ActionID(msgspec.Struct, frozen=True, kw_only=True):
             msgspec.structs.force_setattr(self, "run_name", self.name)
 
 
-def _read_only(custom_context: Mapping[str, str]) -> Mapping[str, str]:
+_NO_PAIRS: Mapping[str, str] = MappingProxyType({})
+
+
+def read_only(pairs: Mapping[str, str], what: str = "custom_context") -> Mapping[str, str]:
+    """Return an unchangeable copy of what maps str to str.
+
+    Raises:
+        TypeError: it does not; with the key and the value (known fault F40).
+    """
     # What a caller without type checking may hand over.
-    items = cast("Mapping[object, object]", custom_context)
-    for key, value in items.items():
+    if not isinstance(cast("object", pairs), Mapping):
+        raise TypeError(f"{what} takes a mapping from str to str, got {pairs!r}")
+    for key, value in cast("Mapping[object, object]", pairs).items():
         if not isinstance(key, str) or not isinstance(value, str):
-            raise TypeError(f"custom_context takes str to str, got {key!r}: {value!r}; str() them")
-    return MappingProxyType(dict(custom_context))
+            raise TypeError(f"{what} takes str to str, got {key!r}: {value!r}; str() them")
+    return MappingProxyType(dict(pairs))
 
 
 def _check_run_name(_context: object, _attribute: object, name: str) -> None:
@@ -51,9 +62,12 @@ def _check_mode(_context: object, _attribute: object, mode: str) -> None:
         raise ValueError(f"mode can't be {mode!r}; choose one of: {', '.join(get_args(Mode))}")
 
 
-@define(kw_only=True)
+@frozen(kw_only=True)
 class RunContext:
-    """The run that a context is connected to. In memory unless a workspace is attached."""
+    """The run that a context is connected to. In memory unless a workspace is attached.
+
+    It can't be changed, and every action of a run sees the same one.
+    """
 
     run_name: str = field(validator=_check_run_name)
     project: str | None = None
@@ -63,12 +77,24 @@ class RunContext:
     version: str = ""
     raw_data_path: str = ""
     run_base_dir: str = ""
-    custom_context: Mapping[str, str] = field(factory=dict[str, str], converter=_read_only)
+    custom_context: Mapping[str, str] = field(default=_NO_PAIRS, converter=read_only)
     disable_run_cache: bool = False
+    overwrite_cache: bool = False
+    cache_lookup_scope: CacheScope = "global"
+    queue: str | None = None
+    interruptible: bool | None = None
+    """None: as each task says."""
+    service_account: str | None = None
+    labels: Mapping[str, str] = _NO_PAIRS
+    annotations: Mapping[str, str] = _NO_PAIRS
+    interactive_mode: bool = False
+    preserve_original_types: bool = False
     workspace: Any = None
     """The workspace that keeps the run's files; None: nothing is kept beyond the process."""
     results: dict[str, Any] = field(factory=dict[str, Any])
     """The run's lightweight result map: `ctx.set_result`, `WorkflowResult.results`."""
+    kept: dict[str, Any] = field(factory=dict[str, Any], repr=False, eq=False)
+    """What the runtime keeps for as long as the run goes on: its actions."""
 
 
 ActionID.__module__ = RunContext.__module__ = "trouper"

@@ -38,22 +38,35 @@ def convert_message(value: Any, type_: Any, *, node: str) -> Any:
     Raises:
         TypeError: it is none; with the node, the type, the value and the place in it.
     """
+    return convert_value(value, type_, owner=repr(node))
+
+
+def convert_value(value: Any, type_: Any, *, owner: str, verb: str = "takes") -> Any:
+    """Return `value` as a `type_`.
+
+    Args:
+        owner: who takes it, for the error: "'parse'", "n of task 'process'".
+        verb: what it does with it.
+
+    Raises:
+        TypeError: as `convert_message`.
+    """
     if type_ is Any:
         return value
     try:
         converted = value if _is_made(value, type_) else msgspec.convert(value, type_, strict=True)
     except msgspec.ValidationError as problem:
-        raise TypeError(_refusal(value, type_, node, str(problem))) from problem
+        raise TypeError(_refusal(value, type_, f"{owner} {verb}", str(problem))) from problem
     except Exception as problem:  # msgspec doesn't know the type: TypeError, or the type's own
-        return _check_only(value, type_, node, problem)
+        return _check_only(value, type_, f"{owner} {verb}", problem)
     try:
         _check_fields(converted, type_)
     except msgspec.ValidationError as problem:
-        raise TypeError(_refusal(value, type_, node, str(problem))) from problem
+        raise TypeError(_refusal(value, type_, f"{owner} {verb}", str(problem))) from problem
     return converted
 
 
-def _check_only(value: Any, type_: Any, node: str, problem: Exception) -> Any:
+def _check_only(value: Any, type_: Any, who: str, problem: Exception) -> Any:
     """Return `value` if beartype finds it a `type_`, or can't judge the type either."""
     try:
         fits = is_bearable(value, type_)
@@ -61,7 +74,7 @@ def _check_only(value: Any, type_: Any, node: str, problem: Exception) -> Any:
         return value
     if fits:
         return value
-    raise TypeError(_refusal(value, type_, node, str(problem)))
+    raise TypeError(_refusal(value, type_, who, str(problem)))
 
 
 def _check_fields(converted: Any, type_: Any) -> None:
@@ -96,8 +109,8 @@ def _own_type(converted: Any, type_: Any) -> Any:
     return type(converted) if isinstance(converted, msgspec.Struct) and not known else type_
 
 
-def _refusal(value: Any, type_: Any, node: str, problem: str) -> str:
+def _refusal(value: Any, type_: Any, who: str, problem: str) -> str:
     shown = reprlib.repr(value)
     if len(shown) > _SHOWN:
         shown = f"{shown[: _SHOWN - 3]}..."
-    return f"{node!r} takes {show_type(type_)}, not {shown}: {problem}"
+    return f"{who} {show_type(type_)}, not {shown}: {problem}"

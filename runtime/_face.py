@@ -71,3 +71,16 @@ from ._run import Run as Run
 from ._settings import Harness as Harness
 from ._stream import Stream as Stream
 from ._workflow import Workflow as Workflow
+from .tasks._action import ActionReport as ActionReport
+from .tasks._bound_task import AsyncTask as AsyncTask
+from .tasks._bound_task import BoundTask as BoundTask
+from .tasks._bound_task import StreamTask as StreamTask
+from .tasks._bound_task import SyncTask as SyncTask
+from .tasks._custom_context import custom_context as custom_context
+from .tasks._custom_context import get_custom_context as get_custom_context
+from .tasks._environment import TaskEnvironment as TaskEnvironment
+from .tasks._groups import group as group
+from .tasks._outputs import Outputs as Outputs
+from .tasks._runner import Runner as Runner
+from .tasks._runner import with_runcontext as with_runcontext
+from .tasks._stream import TaskStream as TaskStream

@@ -5,14 +5,19 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from . import errors as errors
     from .runtime._face import *  # noqa: F403  # the list of names stands there
 else:
     # `trouper --help` must not wait for trio and all the rest (PEP 562).
 
     def _load():
+        from importlib import import_module
+
         from .runtime import _face
 
         public = {key: value for key, value in vars(_face).items() if not key.startswith("_")}
+        # `from . import errors` would ask for the attribute first, and so come here again.
+        public["errors"] = import_module(".errors", __name__)
         globals().update(public)
         return globals()
 

@@ -1,0 +1,1 @@
+"""Tasks that call tasks: environments, calls, maps, streams, and the runs that they belong to."""

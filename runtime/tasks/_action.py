@@ -1,0 +1,170 @@
+"""The record of one action: what was called, by whom, and how it went."""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Literal
+
+import attrs
+import msgspec
+
+from ...actors._failure import FailureSummary
+from ...actors._run_context import ActionID
+from ...actors._task_context import TaskContext
+
+if TYPE_CHECKING:
+    from ._bridge import Bridge
+    from ._calls import Calls
+    from ._stream import Running
+
+Phase = Literal["waiting", "running", "completed", "failed", "cancelled"]
+
+LONGEST_NAME = 400
+"""Characters; a longer one is that of an action deep down, and a hash stands for its callers."""
+
+
+class Action:
+    """One call of a task, while it goes on and after. Made for each call, so kept small."""
+
+    __slots__ = (
+        "attempts",
+        "bridge",
+        "calls",
+        "children",
+        "context",
+        "counts",
+        "ended",
+        "error",
+        "group",
+        "level",
+        "name",
+        "parent",
+        "phase",
+        "started",
+        "streams",
+        "task",
+    )
+
+    def __init__(
+        self, name: str, task: str, calls: "Calls", parent: "Action | None", group: str | None
+    ) -> None:
+        self.name = name
+        self.task = task
+        self.calls = calls
+        self.parent = parent
+        self.group = group
+        self.phase: Phase = "waiting"
+        self.attempts = 0
+        self.started = self.ended = 0.0
+        """Seconds since the epoch; 0: not yet."""
+        self.error: FailureSummary | None = None
+        self.level: int = 0 if parent is None else parent.level + 1
+        """Calls below the one that has a trio task of its own: how deep the stack is."""
+        self.children: dict[str, Action] | None = None
+        self.counts: dict[str, int] | None = None
+        """Calls of this attempt, by task."""
+        self.context: CallContext | None = None
+        """Of the attempt that runs now."""
+        self.bridge: Bridge | None = None
+        """How its thread calls what needs an event loop; None outside of threads."""
+        self.streams: set[Running] | None = None
+        """Those that it has opened and not read to their end."""
+
+    def next_name(self, task: str) -> str:
+        """Return the name of the next action that this one calls: the same in every attempt."""
+        counts = self.counts
+        if counts is None:
+            counts = self.counts = {}
+        counts[task] = number = counts.get(task, 0) + 1
+        caller = self.name
+        if len(caller) > LONGEST_NAME:
+            first = caller.partition("/")[0].partition("~")[0]
+            caller = f"{first}~{blake2b(caller.encode(), digest_size=12).hexdigest()}"
+        return f"{caller}/{task}-{number}"
+
+
+@attrs.frozen(eq=False, weakref_slot=False, repr=False)
+class CallContext(TaskContext[Any, Any, Any]):
+    """The context of a called task, which also knows its action."""
+
+    call: Action = attrs.field(kw_only=True)
+
+
+CallContext.__module__ = "trouper"
+
+
+def context_for(action: Action, base: TaskContext[Any, Any, Any]) -> CallContext:
+    """Return a fresh context for an attempt; what its caller shares, it shares too."""
+    run, own = base.run_context, base.action
+    context = CallContext(
+        base.state,
+        base.deps,
+        None,
+        base.config,
+        run,
+        ActionID(
+            name=action.name,
+            run_name=own.run_name,
+            project=own.project,
+            domain=own.domain,
+            org=own.org,
+        ),
+        call=action,
+    )
+    action.context = context
+    return context
+
+
+class ActionReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One action of a run, and those that it called."""
+
+    name: str
+    task: str
+    phase: Phase
+    attempts: int
+    started: float
+    """Seconds since the epoch; 0: it has not begun."""
+    ended: float
+    """Likewise; 0: it has not ended."""
+    error: FailureSummary | None = None
+    group: str | None = None
+    """Of `trouper.group`, around the call."""
+    children: tuple["ActionReport", ...] = ()
+
+    @property
+    def seconds(self) -> float:
+        """How long it took; 0 while it goes on."""
+        return max(0.0, self.ended - self.started) if self.ended else 0.0
+
+    def walk(self) -> Sequence["ActionReport"]:
+        """Return this one and all below it, callers first."""
+        found: list[ActionReport] = [self]
+        for each in found:
+            found.extend(each.children)
+        return found
+
+
+ActionReport.__module__ = "trouper"
+
+
+def report(root: Action) -> ActionReport:
+    """Return the tree below an action; it may be as deep as tasks call tasks."""
+    order = [root]
+    for each in order:
+        # A copy: another thread may be calling.
+        order.extend(tuple(each.children.values()) if each.children else ())
+    made: dict[int, ActionReport] = {}
+    for each in reversed(order):
+        below = tuple(each.children.values()) if each.children else ()
+        made[id(each)] = ActionReport(
+            name=each.name,
+            task=each.task,
+            phase=each.phase,
+            attempts=each.attempts,
+            started=each.started,
+            ended=each.ended,
+            error=each.error,
+            group=each.group,
+            # One that was called since the list above was made is not in it.
+            children=tuple(made[id(child)] for child in below if id(child) in made),
+        )
+    return made[id(root)]

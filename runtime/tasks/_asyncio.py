@@ -1,0 +1,17 @@
+"""A run awaited under asyncio: it goes on in a thread, because only trio can run it."""
+
+import asyncio
+from collections.abc import Callable
+
+from ._run import Run
+
+
+async def run_beside_asyncio(run: Run, run_blocking: Callable[[], None]) -> None:
+    """Await a run; a cancel of this task cancels the run, and waits for its end."""
+    thread = asyncio.ensure_future(asyncio.to_thread(run_blocking))
+    try:
+        await asyncio.shield(thread)
+    except asyncio.CancelledError:
+        run.abort("the asyncio task that awaited it was cancelled")
+        await asyncio.wait([thread])
+        raise

@@ -1,0 +1,113 @@
+"""Run a sync task in the thread of the sync task that calls it."""
+
+from contextvars import copy_context
+from functools import partial
+from time import monotonic
+from typing import Any
+
+import trio
+
+from ...actors._current import current_context
+from ...actors._restart import RestartPolicy
+from ._action import Action
+from ._bridge import Bridge, PlainBridge
+from ._perform import (
+    Args,
+    Base,
+    Named,
+    close_streams,
+    failure_of,
+    note_attempt,
+    open_attempt,
+    perform,
+)
+from ._spec import Spec
+from ._tries import Tries
+from .errors import RuntimeUserError
+
+
+def call_from_thread(spec: Spec, action: Action, base: Base, args: Args, named: Named) -> Any:
+    """Return what the task returns, called where no event loop runs.
+
+    Raises:
+        RuntimeUserError: it failed, and is not tried again.
+        trio.Cancelled: the run is being cancelled.
+    """
+    bridge = bridge_of(action)
+    if spec.kind != "sync" or spec.settings.timeout is not None:
+        # Only a thread of its own can be given up.
+        action.level = 0
+        return bridge.call(perform, spec, action, base, args, named)
+    action.bridge = bridge
+    return _perform(spec, action, base, args, named)
+
+
+def bridge_of(action: Action) -> Bridge:
+    """Return how what an action calls from a thread gets into the event loop."""
+    parent = action.parent
+    bridge = None if parent is None else parent.bridge
+    return PlainBridge() if bridge is None else bridge
+
+
+def _perform(spec: Spec, action: Action, base: Base, args: Args, named: Named) -> Any:
+    calls = action.calls
+    try:
+        _check_cancelled()
+        calls.begin(action)
+        policy = spec.settings.policy
+        if policy is None:
+            value = _attempt(spec, action, base, args, named)
+        else:
+            value = _attempts(spec, policy, action, base, args, named)
+    except RuntimeUserError as error:
+        failure_of(action, error)
+        raise
+    except Exception as error:
+        failure = failure_of(action, error)
+    except BaseException:
+        calls.end(action, "cancelled")
+        raise
+    else:
+        calls.end(action, "completed")
+        return value
+    raise failure
+
+
+def _check_cancelled() -> None:
+    try:
+        trio.from_thread.check_cancelled()
+    except RuntimeError:  # a thread that the user has started
+        return
+
+
+def _attempts(
+    spec: Spec, policy: RestartPolicy, action: Action, base: Base, args: Args, named: Named
+) -> Any:
+    tries = Tries(policy)
+    while True:
+        began = monotonic()
+        try:
+            return _attempt(spec, action, base, args, named)
+        except Exception as error:
+            chance = action.calls.rng.random()
+            delay = tries.after(error, began=began, now=monotonic(), chance=chance)
+            if delay is None:
+                raise
+            note_attempt(action, error, delay)
+        # In the event loop, where a cancel ends it.
+        bridge_of(action).call(trio.sleep, delay)
+
+
+def _attempt(spec: Spec, action: Action, base: Base, args: Args, named: Named) -> Any:
+    context = open_attempt(action, base)
+    own = copy_context()
+    own.run(current_context.set, context)
+    if spec.takes_ctx:
+        args = (context, *args)
+    try:
+        value = own.run(partial(spec.function, *args, **named))
+    finally:
+        if action.streams:
+            bridge_of(action).call(close_streams, action)
+    check = spec.check_result
+    return value if check is None else check(value)

@@ -1,0 +1,175 @@
+"""The parameters of `with_runcontext`: checked when they are given, before anything runs.
+
+Rule: none is accepted and ignored (known fault F30). What has no effect yet is refused by name.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Literal, TypedDict, get_args
+
+from attrs import frozen
+
+from ...actors._run_context import CacheScope, Mode, RunContext, read_only
+
+CopyStyle = Literal["loaded_modules", "all", "none"]
+LogFormat = Literal["console", "json"]
+
+
+class RunParameters(TypedDict, total=False):
+    """What `with_runcontext` takes besides the mode."""
+
+    project: str | None
+    domain: str | None
+    name: str | None
+    version: str | None
+    queue: str | None
+    interruptible: bool | None
+    raw_data_path: str | None
+    run_base_dir: str | None
+    overwrite_cache: bool
+    disable_run_cache: bool
+    cache_lookup_scope: CacheScope
+    service_account: str | None
+    env_vars: Mapping[str, str] | None
+    labels: Mapping[str, str] | None
+    annotations: Mapping[str, str] | None
+    log_level: int | None
+    log_format: LogFormat
+    reset_root_logger: bool
+    copy_style: CopyStyle
+    dry_run: bool
+    copy_bundle_to: Path | None
+    interactive_mode: bool | None
+    preserve_original_types: bool
+    custom_context: Mapping[str, str] | None
+
+
+_STR = (str,)
+_TYPES: Mapping[str, tuple[str, tuple[type, ...]]] = {
+    **dict.fromkeys(("project", "domain", "name", "version", "queue"), ("a str", _STR)),
+    **dict.fromkeys(("raw_data_path", "run_base_dir", "service_account"), ("a str", _STR)),
+    **dict.fromkeys(("interruptible", "overwrite_cache", "disable_run_cache"), ("a bool", (bool,))),
+    **dict.fromkeys(("reset_root_logger", "dry_run"), ("a bool", (bool,))),
+    **dict.fromkeys(("interactive_mode", "preserve_original_types"), ("a bool", (bool,))),
+    "log_level": ("a level of logging, an int", (int,)),
+    "copy_bundle_to": ("a path", (Path, str)),
+}
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "mode": get_args(Mode),
+    "cache_lookup_scope": get_args(CacheScope),
+    "copy_style": get_args(CopyStyle),
+    "log_format": get_args(LogFormat),
+}
+_MAPPINGS = ("env_vars", "labels", "annotations", "custom_context")
+DEFAULTS: Final[Mapping[str, object]] = {
+    "overwrite_cache": False,
+    "disable_run_cache": False,
+    "cache_lookup_scope": "global",
+    "log_format": "console",
+    "reset_root_logger": False,
+    "copy_style": "loaded_modules",
+    "dry_run": False,
+    "preserve_original_types": False,
+}
+"""Of the parameters that have another default than None."""
+
+_LATER: Mapping[str, str] = {
+    "queue": "there are no queues",
+    "overwrite_cache": "there is no cache of results",
+    "cache_lookup_scope": "there is no cache of results",
+    "env_vars": "runs can't have variables of their own",
+    "log_level": "runs don't set up logging",
+    "log_format": "runs don't set up logging",
+    "reset_root_logger": "runs don't set up logging",
+    "copy_style": "there are no code bundles",
+    "dry_run": "there are no code bundles",
+    "copy_bundle_to": "there are no code bundles",
+    "interactive_mode": "nothing depends on it",
+    "preserve_original_types": "there are no data frames",
+}
+"""What has no effect yet, and why."""
+
+_IN_CONTEXT = (
+    "project",
+    "domain",
+    "version",
+    "interruptible",
+    "raw_data_path",
+    "run_base_dir",
+    "disable_run_cache",
+    "service_account",
+    "labels",
+    "annotations",
+    "custom_context",
+)
+
+
+@frozen
+class Parameters:
+    """Checked parameters; those that were not given are left out."""
+
+    given: Mapping[str, Any]
+
+    def get(self, name: str) -> Any:
+        return self.given.get(name, DEFAULTS.get(name))
+
+    def run_context(self, run_name: str) -> RunContext:
+        """Return the context of a run."""
+        fields = {name: self.given[name] for name in _IN_CONTEXT if name in self.given}
+        return RunContext(run_name=run_name, mode=self.given.get("mode", "local"), **fields)
+
+
+def check_parameters(mode: Mode | None, given: Mapping[str, Any]) -> Parameters:
+    """Return the parameters of a run.
+
+    Raises:
+        TypeError: one is unknown or of a wrong type.
+        ValueError: a value is not legal, or two contradict each other.
+        NotImplementedError: it has no effect yet, or there is no engine for the mode.
+    """
+    values: dict[str, Any] = {
+        name: value for name, value in {"mode": mode, **given}.items() if value is not None
+    }
+    for name, legal in _CHOICES.items():
+        if name in values and values[name] not in legal:
+            raise ValueError(f"{name} can't be {values[name]!r}; choose one of: {', '.join(legal)}")
+    for name, (what, types) in _TYPES.items():
+        if name in values:
+            value = values[name]
+            if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+                raise TypeError(f"{name} takes {what}, got {value!r}")
+    for name in _MAPPINGS:
+        if name in values:
+            values[name] = read_only(values[name], name)
+    _refuse_contradictions(values)
+    _refuse_what_comes_later(values)
+    if "name" in values:
+        RunContext(run_name=values["name"])  # checks it (known fault F31)
+    return Parameters(values)
+
+
+def _refuse_contradictions(values: Mapping[str, Any]) -> None:
+    if values.get("overwrite_cache") and values.get("disable_run_cache"):
+        raise ValueError(
+            "overwrite_cache and disable_run_cache contradict each other: one writes the cache, "
+            "the other leaves it alone; give one of them"
+        )
+    if "copy_bundle_to" in values and not values.get("dry_run"):
+        raise ValueError("copy_bundle_to has an effect only with dry_run=True; add that")
+
+
+def _refuse_what_comes_later(values: Mapping[str, Any]) -> None:
+    mode = values.get("mode", "local")
+    if mode != "local":
+        raise NotImplementedError(f"mode={mode!r}: there is no engine for it yet; use mode='local'")
+    for name, reason in _LATER.items():
+        if name in values and values[name] != DEFAULTS.get(name):
+            raise NotImplementedError(
+                f"{name}={values[name]!r} has no effect, because {reason} yet; leave it out"
+            )
+    for name in ("raw_data_path", "run_base_dir"):
+        path = str(values.get(name, ""))
+        if "://" in path and not path.startswith("file://"):
+            raise NotImplementedError(
+                f"{name}={path!r}: there is no object storage yet; give a local path"
+            )

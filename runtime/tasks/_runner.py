@@ -1,0 +1,185 @@
+"""`trouper.with_runcontext(...)`: say how runs are to be, then run tasks and workflows so."""
+
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from typing import Any, Unpack
+
+import sniffio
+import trio
+
+from ...actors._run_context import Mode
+from .._interrupts import catch_interrupts
+from .._leaf import only_leaf
+from .._settings import generate_run_name
+from .._workflow import Workflow
+from ._asyncio import run_beside_asyncio
+from ._bound_task import take_task
+from ._live_names import claim, release
+from ._nested import stop_with_caller
+from ._parameters import Parameters, RunParameters, check_parameters
+from ._run import Run
+from ._work import TaskWork, Work, WorkflowWork
+
+_LONGEST_PREFIX = 90
+
+
+def with_runcontext(mode: Mode | None = None, **parameters: Unpack[RunParameters]) -> "Runner":
+    """Return a runner: `.run(task, ...)` on it starts a run with these parameters.
+
+    Args:
+        mode: where the run executes; "local" is in this process, and all there is yet.
+        parameters: see the page "Run context". What is left out has its default.
+
+    Raises:
+        TypeError, ValueError: a parameter is unknown or not legal.
+        NotImplementedError: it would have no effect yet.
+    """
+    return Runner(check_parameters(mode, parameters))
+
+
+class Runner:
+    """Starts runs, one or many, with the same parameters. Made by `with_runcontext`."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        self._parameters = parameters
+
+    @property
+    def run(self) -> "RunMethod":
+        """`runner.run(task, ...)` blocks; in async code write `await runner.run.aio(task, ...)`."""
+        return RunMethod(self)
+
+    def open(self, target: Any, /, *args: Any, **named: Any) -> AbstractAsyncContextManager[Run]:
+        """Start a run beside the block: `async with runner.open(task, ...) as run:`, in trio.
+
+        At the end of the block it is waited for; an exception there cancels it. It never raises
+        for a failed task: ask `run.outputs()`.
+        """
+        return _open(self.prepare(target, args, named))
+
+    def prepare(self, target: Any, args: tuple[Any, ...], named: dict[str, Any]) -> Run:
+        """Return a run that has not begun, with everything checked that can be.
+
+        Raises:
+            TypeError: the target is neither a task nor a workflow, or the arguments don't fit.
+            GraphError: the graph can't run.
+            ValueError: a run of that name goes on.
+        """
+        found = take_task(target)
+        label: str = target.name if isinstance(target, Workflow) else ""
+        if found is not None:
+            label = found[0].name
+        given = self._parameters.get("name")
+        name: str = generate_run_name(label[:_LONGEST_PREFIX]) if given is None else given
+        context = self._parameters.run_context(name)
+        work: Work
+        if found is not None:
+            task, first, over = found
+            work = TaskWork(task.spec, context, (*first, *args), {**over, **named})
+        elif isinstance(target, Workflow):
+            if args or named:
+                raise TypeError(f"workflow {target.name!r} takes no arguments; its nodes have them")
+            work = WorkflowWork(target, context)
+        else:
+            raise TypeError(_no_target(target))
+        claim(name)
+        return Run(context, work, partial(release, name))
+
+
+class RunMethod:
+    """`runner.run`, in its two forms."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    def __call__(self, target: Any, /, *args: Any, **named: Any) -> Run:
+        """Run a task or workflow to its end, from any thread without an event loop.
+
+        Raises:
+            RuntimeUserError: the task failed; its `run` is this run. A workflow never raises for a
+                failed node: ask `run.outputs()`.
+            KeyboardInterrupt: Ctrl-C or SIGTERM came, and every task has ended.
+            RunCancelled: the run was aborted.
+            TypeError, ValueError, GraphError: see `Runner.prepare`; nothing has run.
+            RuntimeError: an event loop runs in this thread; the text names the awaitable form.
+        """
+        _refuse_in_a_loop(target)
+        run = self._runner.prepare(target, args, named)
+        with stop_with_caller(run):
+            _run_blocking(run)
+        return _ended(run)
+
+    def aio(self, target: Any, /, *args: Any, **named: Any) -> Coroutine[Any, Any, Run]:
+        """Run a task or workflow to its end, awaited: in trio in this task, in asyncio beside it.
+
+        A cancel of the awaiting task cancels the run. Raises: as the blocking form.
+        """
+        return self._aio(target, args, named)
+
+    async def _aio(self, target: Any, args: tuple[Any, ...], named: dict[str, Any]) -> Run:
+        run = self._runner.prepare(target, args, named)
+        if sniffio.current_async_library() == "trio":
+            await run.go()
+        else:
+            await run_beside_asyncio(run, partial(_run_blocking, run))
+        return _ended(run)
+
+
+@asynccontextmanager
+async def _open(run: Run) -> AsyncGenerator[Run, None]:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run.go)
+        try:
+            yield run
+        except BaseException:
+            run.abort("the block that opened it raised")
+            raise
+
+
+def _run_blocking(run: Run) -> None:
+    async def main() -> None:
+        with catch_interrupts() as interrupts:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(run.work.obey, run, interrupts)
+                await run.go()
+                nursery.cancel_scope.cancel()
+
+    try:
+        trio.run(main)
+        return
+    except BaseExceptionGroup as group:
+        error = only_leaf(group)
+    # Outside of the clause above: it would get the group as its context.
+    raise error
+
+
+def _ended(run: Run) -> Run:
+    """Return a run that has ended well, or is a workflow's."""
+    if run.work.raises:
+        if run.interrupted and run.phase != "completed":
+            raise KeyboardInterrupt
+        run.raise_failure()
+    return run
+
+
+def _refuse_in_a_loop(target: Any) -> None:
+    try:
+        library = sniffio.current_async_library()
+    except sniffio.AsyncLibraryNotFoundError:
+        return
+    name = getattr(target, "name", "task")
+    raise RuntimeError(
+        f"runner.run() blocks, and {library} runs in this thread; write "
+        f"`await runner.run.aio({name}, ...)`"
+    )
+
+
+def _no_target(target: Any) -> str:
+    shown = getattr(target, "__qualname__", repr(target))
+    return (
+        f"{shown} is neither a task nor a workflow; declare it with "
+        "`env = trouper.TaskEnvironment(...)` and `@env.task`"
+    )
+
+
+Runner.__module__ = RunMethod.__module__ = with_runcontext.__module__ = "trouper"

@@ -1,0 +1,94 @@
+"""What is known of one task: read from its function once, when it is declared."""
+
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
+from typing import Any, Literal, cast
+
+from attrs import define
+
+from .._names import check_name, infer_name
+from .._signature import inspect_callable
+from ._binding import Binder, make_binder
+from ._check import Check, make_check
+from ._task_options import Settings
+
+TaskKind = Literal["async", "sync", "stream"]
+
+
+@define(eq=False, kw_only=True)
+class Spec:
+    """One task."""
+
+    name: str
+    function: Callable[..., Any]
+    kind: TaskKind
+    is_coroutine: bool
+    """Calling it runs nothing yet."""
+    takes_ctx: bool
+    binder: Binder
+    check_result: Check | None
+    settings: Settings
+
+
+def make_spec(function: Any, name: str | None, settings: Settings) -> Spec:
+    """Return what is known of a task.
+
+    Raises:
+        TypeError, ValueError: it is none; with the fix.
+    """
+    _refuse_lambda(function)
+    shape = inspect_callable(function)
+    if shape.is_factory or shape.entry != "call":
+        raise TypeError(
+            f"{shape.label} is no function; @env.task takes functions, wf.add() takes objects"
+        )
+    known = infer_name(function) if name is None else check_name(name, "task")
+    kind: TaskKind = "stream" if shape.is_generator else "async" if shape.is_async else "sync"
+    _check_effects(known, kind, settings)
+    verb = "yields" if kind == "stream" else "returns"
+    return Spec(
+        name=known,
+        function=function,
+        kind=kind,
+        is_coroutine=inspect.iscoroutinefunction(function),
+        takes_ctx=shape.takes_ctx,
+        binder=make_binder(known, function, shape),
+        check_result=make_check(shape.returns, owner=f"task {known!r}", verb=verb),
+        settings=settings,
+    )
+
+
+def _check_effects(name: str, kind: TaskKind, settings: Settings) -> None:
+    if kind == "stream" and (settings.policy is not None or settings.timeout is not None):
+        option = "timeout" if settings.policy is None else "retries"
+        raise ValueError(
+            f"{option} has no effect on task {name!r}, which yields: what it has yielded is gone; "
+            "leave it out, and try again where the stream is read"
+        )
+
+
+def _refuse_lambda(function: Any) -> None:
+    plain = function
+    while isinstance(plain, partial):
+        plain = cast("Any", plain).func
+    if getattr(plain, "__name__", "") == "<lambda>":
+        raise TypeError("a lambda can't be a task: nobody could find it by name; write a def")
+
+
+def make_body(
+    spec: Spec, args: tuple[Any, ...], named: dict[str, Any], run: Callable[..., Any]
+) -> Coroutine[Any, Any, Any]:
+    """Return the coroutine of an async task.
+
+    Args:
+        run: that of the context variables in which its function is called.
+    """
+    if spec.is_coroutine:
+        body: Coroutine[Any, Any, Any] = spec.function(*args, **named)
+        return body
+    return _await(run(partial(spec.function, *args, **named)))
+
+
+async def _await(body: Awaitable[Any]) -> Any:
+    return await body

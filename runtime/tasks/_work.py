@@ -1,0 +1,190 @@
+"""What a run does: a task with all that it calls, or a workflow."""
+
+import sys
+from collections.abc import Mapping
+from contextvars import copy_context
+from typing import Any, Protocol
+
+import trio
+
+from ...actors._current import current_context
+from ...actors._run_context import ActionID, RunContext
+from ...actors._task_context import TaskContext
+from ...channels._context import message_context
+from .._execution import Execution
+from .._interrupts import obey_interrupts
+from .._leaf import only_leaf
+from .._run import DRAIN_BUDGET
+from .._settings import Settings
+from .._workflow import Workflow
+from ._action import Action, ActionReport, Phase, report
+from ._calls import Calls, calls_of
+from ._drive import drive
+from ._groups import current_group
+from ._outputs import Outputs, outputs_of, outputs_of_nodes
+from ._perform import perform
+from ._run import Run
+from ._spec import Spec
+from ._stream import last_of_stream
+from .errors import RuntimeUserError
+
+Ended = tuple[Phase, Outputs, BaseException | None]
+
+
+class Work(Protocol):
+    """What the handle of a run asks of it."""
+
+    name: str
+    inputs: Mapping[str, Any]
+    raises: bool
+    """Whether `runner.run` raises what it failed by."""
+
+    async def obey(self, run: Run, interrupts: trio.MemoryReceiveChannel[int]) -> None:
+        """Do what Ctrl-C asks for, each time it comes. Runs until it is cancelled."""
+        ...
+
+    async def run(self) -> Ended:
+        """Do all of it. Raises what has to pass, as a cancel from outside."""
+        ...
+
+    def cancel(self, reason: str) -> None:
+        """Cancel all of it, in the thread of the event loop."""
+        ...
+
+    def actions(self) -> ActionReport: ...
+
+
+class TaskWork:
+    """A task, its first action, and all that this calls."""
+
+    raises = True
+
+    def __init__(
+        self, spec: Spec, context: RunContext, args: tuple[Any, ...], named: dict[str, Any]
+    ) -> None:
+        self.name = spec.name
+        self._spec = spec
+        self._args, self._named = spec.binder.bind(args, named)
+        self.inputs: Mapping[str, Any] = spec.binder.as_mapping(self._args, self._named)
+        self._calls: Calls = calls_of(context)
+        self._root = Action(spec.name, spec.name, self._calls, None, None)
+        self._calls.add(self._root)
+        self._context = context
+        self._scope = trio.CancelScope()
+
+    def cancel(self, reason: str) -> None:
+        self._scope.cancel()
+
+    async def obey(self, run: Run, interrupts: trio.MemoryReceiveChannel[int]) -> None:
+        """Cancel at the first signal: a call has nothing to drain. The third ends the process."""
+        async for count in interrupts:
+            run.interrupted = True
+            more = "twice more" if count == 1 else "once more"
+            sys.stderr.write(f"\ncancelling; {more} to leave at once\n")
+            run.abort("interrupted")
+
+    def actions(self) -> ActionReport:
+        return report(self._root)
+
+    async def run(self) -> Ended:
+        value: Any = None
+        failure: RuntimeUserError | None = None
+        try:
+            with self._scope:
+                async with trio.open_nursery() as self._calls.nursery:
+                    try:
+                        value = await self._run_root()
+                    except RuntimeUserError as error:  # kept: the nursery would wrap it
+                        failure = error
+        except BaseException as error:
+            raise only_leaf(error) from None
+        finally:
+            self._calls.nursery = None
+        if failure is not None:
+            return "failed", Outputs(), failure
+        if self._root.phase == "completed":
+            return "completed", outputs_of(value), None
+        return "cancelled", Outputs(), None
+
+    async def _run_root(self) -> Any:
+        """Run the first action, with nothing of the context variables of another run (case X1)."""
+        run = self._context
+        base = TaskContext[Any, Any, Any](
+            run_context=run,
+            action=ActionID(
+                name=self.name,
+                run_name=run.run_name,
+                project=run.project,
+                domain=run.domain,
+                org=run.org,
+            ),
+        )
+        own = copy_context()
+        own.run(message_context.set, Settings(run_context=run).message_context)
+        own.run(current_context.set, None)
+        own.run(current_group.set, None)
+        do = last_of_stream if self._spec.kind == "stream" else perform
+        return await drive(own.run, do(self._spec, self._root, base, self._args, self._named))
+
+
+class WorkflowWork:
+    """A graph. Its nodes may call tasks, which are actions below theirs."""
+
+    raises = False
+
+    def __init__(self, workflow: Workflow, context: RunContext) -> None:
+        self.name = workflow.name
+        self.inputs: Mapping[str, Any] = {}
+        self._context = context
+        self.execution: Execution = workflow.prepare(run_context=context)
+
+    def cancel(self, reason: str) -> None:
+        self.execution.cancel(reason)
+
+    async def obey(self, run: Run, interrupts: trio.MemoryReceiveChannel[int]) -> None:
+        """Drain at the first signal, cancel at the second."""
+        await obey_interrupts(self.execution, interrupts, DRAIN_BUDGET)
+
+    async def run(self) -> Ended:
+        await self.execution.run()
+        result = self.execution.result()
+        if result.status == "completed":
+            return "completed", outputs_of_nodes(result.outputs), None
+        if result.status == "failed":
+            return "failed", outputs_of_nodes(result.outputs), result.error
+        return "cancelled", outputs_of_nodes(result.outputs), None
+
+    def actions(self) -> ActionReport:
+        """Return the nodes, and below each the tasks that it has called."""
+        called = calls_of(self._context).roots
+        execution = self.execution
+        now = execution.ended_at if execution.finished.is_set() else 0.0
+        nodes = execution.node_reports(now, of_all=True) if execution.is_begun else {}
+        return ActionReport(
+            name=self.name,
+            task=self.name,
+            phase="running",
+            attempts=1,
+            started=0.0,
+            ended=0.0,
+            children=tuple(
+                ActionReport(
+                    name=name,
+                    task=name,
+                    phase=_PHASES.get(node.state, "running"),
+                    attempts=node.incarnation,
+                    started=0.0,
+                    ended=0.0,
+                    children=report(called[name]).children if name in called else (),
+                )
+                for name, node in nodes.items()
+            ),
+        )
+
+
+_PHASES: Mapping[str, Phase] = {
+    "waiting": "waiting",
+    "done": "completed",
+    "failed": "failed",
+    "cancelled": "cancelled",
+}
