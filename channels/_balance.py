@@ -100,9 +100,8 @@ class BalancedOutlet(RoutingOutlet):
 
     def _note_block(self, lane: Lane, block: Block) -> None:
         leased = self.lineage.leased
-        if not self._is_placed_for(leased):
-            self._placed.clear()
-        self._placed_for = leased
+        assert leased is not None
+        self.note_message(leased)
         self._placed |= dict.fromkeys(
             range(block.first_n, block.first_n + len(block.payloads)), lane
         )

@@ -23,12 +23,16 @@ from ._lineage import Lineage
 from ._meter import MAX_CHUNK, Meter, let_others_run
 from ._outlet import READERS_TURN, EndOfOutput, Outlet
 
+MOST_EARLIER = 256
+"""Messages whose readers are remembered, besides the one in hand."""
+
 
 class RoutingOutlet(Outlet, ABC):
     """Sends each message to one reader, and to everybody who looks on."""
 
     __slots__ = (
         "_credit",
+        "_earlier",
         "_granted",
         "_placed",
         "_placed_for",
@@ -60,6 +64,8 @@ class RoutingOutlet(Outlet, ABC):
         self._placed: dict[int, Lane] = {}
         """Which reader got the n-th output of the message in hand."""
         self._placed_for: Envelope[Any] | None = None
+        self._earlier: dict[tuple[str, int], dict[int, Lane]] = {}
+        """The same of messages that may be in hand again while, or after, others are."""
 
     # -- its lanes ---------------------------------------------------------------------------
 
@@ -233,9 +239,13 @@ class RoutingOutlet(Outlet, ABC):
 
     def _reader_before(self, resent: bool) -> Lane | None:
         """Return the reader that had the next output when the message was handled before."""
-        if not resent or not self._is_placed_for(self.lineage.leased):
+        leased = self.lineage.leased
+        if not resent or leased is None:
             return None
-        lane = self._placed.get(self.lineage.emitted_now() + 1)
+        placed = self._placed
+        if not self._is_placed_for(leased):
+            placed = self._earlier.get((leased.source, leased.seq), {})
+        lane = placed.get(self.lineage.emitted_now() + 1)
         return None if lane is None or lane.is_over() else lane
 
     def _is_placed_for(self, leased: Envelope[Any] | None) -> bool:
@@ -243,6 +253,24 @@ class RoutingOutlet(Outlet, ABC):
         if of is None or leased is None:
             return False
         return of is leased or (of.seq == leased.seq and of.source == leased.source)
+
+    def note_message(self, leased: Envelope[Any]) -> None:
+        """Begin, or take up, the record of who gets the outputs of a message."""
+        if self._is_placed_for(leased):
+            self._placed_for = leased
+            return
+        of = self._placed_for
+        # Where several are in hand, or one waits out its delay, the last one may come again.
+        if of is not None and (self.tracked or getattr(self.lineage, "later", None)):
+            self._earlier[of.source, of.seq] = self._placed
+            if len(self._earlier) > MOST_EARLIER:
+                del self._earlier[next(iter(self._earlier))]
+            self._placed = {}
+        else:
+            self._placed.clear()
+        if self._earlier:
+            self._placed = self._earlier.pop((leased.source, leased.seq), self._placed)
+        self._placed_for = leased
 
     def _place_at(self, lane: Lane | None, payload: Any, resent: bool) -> None:
         """Place one message, at once, in the chosen reader's lane and in those who look on."""
@@ -252,9 +280,7 @@ class RoutingOutlet(Outlet, ABC):
             leased = lineage.leased
             if leased is not None:
                 if leased is not self._placed_for:
-                    if not self._is_placed_for(leased):
-                        self._placed.clear()
-                    self._placed_for = leased
+                    self.note_message(leased)
                 self._placed[lineage.emitted] = lane
             if origin is None:
                 origin = (self.names[lane], lane.sent + 1)

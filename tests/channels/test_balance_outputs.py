@@ -13,6 +13,7 @@ from trouper.channels._context import message_context
 from trouper.channels._envelope import NO_CONTEXT
 from trouper.channels._inbox import Inbox
 from trouper.channels._outlet import MOST_AT_ONCE
+from trouper.channels._routing import MOST_EARLIER
 from trouper.channels._tracking import Tracking, settle_piece, tracked_by
 
 # -- batches ---------------------------------------------------------------------------------
@@ -98,6 +99,27 @@ async def test_an_output_that_comes_again_goes_to_the_reader_that_had_it() -> No
     have_in_hand(outlet, 1, resend=1)
     await outlet.put("again")
     assert lanes[0].buffer[-1].payload == "again"
+
+
+async def test_readers_are_remembered_of_messages_that_are_in_hand_together() -> None:
+    """As with `concurrency=n`, or where a message waits out its delay; of so many of them."""
+    outlet, lanes, _ = balanced((9999, "block"), (9999, "block"))
+    outlet.lineage.tracked = True
+    for number in range(MOST_EARLIER + 3):
+        have_in_hand(outlet, number)
+        await outlet.put(number)
+    before = len(lanes[1].buffer)
+    have_in_hand(outlet, 5, resend=1)
+    for lane in lanes:
+        lane.buffer.clear()
+    await outlet.put("five")
+    assert queued(lanes) == [[], ["five"]]
+    assert before == (MOST_EARLIER + 3) // 2
+    have_in_hand(outlet, 5, resend=2)
+    await outlet.put("five again")
+    await outlet.put("its second output")
+    assert lanes[1].buffer[1].payload == "five again"
+    assert len(outlet._earlier) <= MOST_EARLIER
 
 
 async def test_it_waits_for_that_reader_but_not_for_one_of_another_message() -> None:

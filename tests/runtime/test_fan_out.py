@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import pytest
 import trio
-from trio.testing import wait_all_tasks_blocked
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trouper
 from harness.bodies import collects, counts, relays
@@ -147,8 +147,9 @@ async def test_when_all_readers_have_returned_the_source_ends() -> None:
 
 @pytest.mark.parametrize("fan_out", ["balance", Partition(lambda n: n)])
 @pytest.mark.parametrize("on_redelivery", ["repeat", "skip", "hold"])
+@pytest.mark.parametrize("options", [{}, {"concurrency": 3}, {"redelivery_delay": 1.0}])
 async def test_a_relay_that_fails_repeats_its_outputs_to_the_same_readers(
-    fan_out: Any, on_redelivery: Any
+    fan_out: Any, on_redelivery: Any, options: Any, autojump_clock: MockClock
 ) -> None:
     """B5t: an output placed twice meets the reader that has seen it."""
     got: dict[str, list[tuple[int, bool]]] = {"a": [], "b": [], "c": []}
@@ -162,10 +163,12 @@ async def test_a_relay_that_fails_repeats_its_outputs_to_the_same_readers(
         on_redelivery=on_redelivery,
         max_restarts=100,
         backoff=Backoff(min=0),
+        **options,
     )
     async def relay(ctx: trouper.ActorContext) -> None:
         async for n in ctx:
             for output in range(3):
+                await trio.sleep(n % 3)
                 await ctx.send(10 * n + output)
                 if n % 5 == 0 and output == 1 and n not in failed:
                     failed.add(n)
@@ -189,7 +192,12 @@ async def test_a_relay_that_fails_repeats_its_outputs_to_the_same_readers(
     assert sorted(owners) == sorted(10 * n + output for n in range(30) for output in range(3))
     assert all(len(names) == 1 for names in owners.values())
     resent = [number for messages in got.values() for number, is_resent in messages if is_resent]
-    assert len(resent) == (12 if on_redelivery == "repeat" else 0)
+    if on_redelivery != "repeat":
+        assert not resent
+    elif "concurrency" in options:  # messages beside one that fails may be cut off, too
+        assert len(resent) >= 12
+    else:
+        assert len(resent) == 12
 
 
 async def test_a_message_without_a_usable_key_is_poison_for_its_relay_only() -> None:
