@@ -47,13 +47,13 @@ def _row(node: Node) -> tuple[str, ...]:
 
 
 def _kind(node: Node) -> str:
-    """Return what a node is: `task`, `actor x4`, `map x4 (task)`, each with its executor."""
-    times = f" x{node.options.concurrency}" if node.options.concurrency > 1 else ""
+    """Return what a node is: `task`, `actor x4`, `map over a list x4, in processes`."""
+    what, concurrency = str(node.kind), node.options.concurrency
     if node.map is not None:
-        times = f" x{node.map.concurrency}" if node.map.concurrency > 1 else ""
-    what = node.kind if node.map is None else f"map{times} over a "
-    what += times if node.map is None else "list" if node.kind == "task" else "stream"
-    return what + (", in processes" if node.options.executor == "process" else "")
+        what = f"map over a {'list' if node.kind == 'task' else 'stream'}"
+        concurrency = node.map.concurrency
+    times = f" x{concurrency}" if concurrency > 1 else ""
+    return what + times + (", in processes" if node.options.executor == "process" else "")
 
 
 def what_restarts(node: Node) -> str:

@@ -204,26 +204,14 @@ def report_node(child: Child, kind: str, before: tuple[float, int, int], now: fl
             failed=child.failed,
             failures=child.failures,
         )
-    sent = received = depth = dead = redelivered = repeated = conflicts = 0
-    rejected = released = unheard = 0
-    starved = blocked = 0.0
+    received = depth = 0
     box = child.mailbox
     # Loops, not sums of generators: there may be ten thousand actors.
     for lane in box.lanes:
         queued = lane.queued
         depth += queued
         received += lane.sent - queued - sum(lane.dropped.values())
-    for outlet in child.all_outlets():
-        if isinstance(outlet, RoutingOutlet):
-            sent += outlet.sent_in_all()
-            blocked += outlet.waited()
-            continue
-        most = 0
-        for lane in outlet.lanes:
-            blocked += lane.blocked.waited
-            if lane.sent > most:
-                most = lane.sent
-        sent += most  # a broadcast is one message, however many readers it has
+    sent, blocked = _sent_and_waited(child)
     starved = box.waited
     redelivered, repeated = box.redelivered, box.repeated
     rejected, released, unheard = box.rejected, box.released, box.unheard
@@ -255,6 +243,23 @@ def report_node(child: Child, kind: str, before: tuple[float, int, int], now: fl
         failures=child.failures,
         overdue=overdue_of(child),
     )
+
+
+def _sent_and_waited(child: ActorChild) -> tuple[int, float]:
+    """Return how many messages an actor has sent, and the seconds that it waited for room."""
+    sent, waited = 0, 0.0
+    for outlet in child.all_outlets():
+        if isinstance(outlet, RoutingOutlet):
+            sent += outlet.sent_in_all()
+            waited += outlet.waited()
+            continue
+        most = 0
+        for lane in outlet.lanes:
+            waited += lane.blocked.waited
+            if lane.sent > most:
+                most = lane.sent
+        sent += most  # a broadcast is one message, however many readers it has
+    return sent, waited
 
 
 def overdue_of(child: Child) -> float:

@@ -55,6 +55,46 @@ def test_check_says_what_a_restart_meets(trouper_command: Call, tmp_path: Path) 
     assert " task " in lines["fetch"]
 
 
+SHAPES = """
+import math
+import trouper
+
+inner = trouper.Workflow("inner")
+inner.task(name="numbers")(lambda: [1, 2])
+wf = trouper.Workflow("shapes")
+wf.add(inner)
+wf.map(math.factorial, over="inner", concurrency=4, executor="process")
+wf.task(name="one", executor="process", depends_on="sum")(math.factorial)
+
+@wf.task(depends_on="factorial")
+async def sum(numbers): return 3
+
+@wf.actor(concurrency=3, fan_out="balance")
+async def source(ctx):
+    yield 1
+
+wf.map(math.sqrt, over="source")
+
+@wf.actor(depends_on="source")
+async def other(ctx):
+    async for n in ctx: yield n
+"""
+
+
+def test_check_says_what_a_node_is(trouper_command: Call, tmp_path: Path) -> None:
+    code, out, err = trouper_command("check", f"{write(tmp_path, SHAPES)}:wf")
+    lines = {line.split()[0]: line for line in out.splitlines()[1:]}
+    assert (code, err) == (0, "")
+    assert "  task  " in lines["inner/numbers"]
+    assert "  map over a list x4, in processes  inner  " in lines["factorial"]
+    assert "  task, in processes  " in lines["one"]
+    assert "  actor x3  " in lines["source"]
+    assert "  map over a stream  " in lines["sqrt"]
+    code, out, err = trouper_command("graph", f"{write(tmp_path, SHAPES)}:wf")
+    assert '-->|"balance"|' in out
+    assert 'subgraph w0["inner"]' in out
+
+
 def test_check_runs_nothing(trouper_command: Call, tmp_path: Path) -> None:
     text = (
         "import trouper\nwf = trouper.Workflow('w')\n"
