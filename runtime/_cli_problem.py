@@ -11,6 +11,14 @@ _FRAMES = 6
 class Problem(Exception):
     """Nothing could be run. The text names what is wrong and the fix; it may have several lines."""
 
+    exit_code = 2
+
+
+class LateProblem(Problem):
+    """The run has ended; what was to be done after it could not be."""
+
+    exit_code = 1
+
 
 def user_traceback(error: BaseException) -> str:
     """Return a short traceback without the frames that are ours, innermost place last."""

@@ -13,6 +13,7 @@ from attrs import frozen
 from ..actors._profile_config import ProfileConfig
 from ._blocking import run_to_end
 from ._cli_check import ensure_valid
+from ._cli_dead_letters import check_writable, keep, put_back
 from ._cli_json import json_report
 from ._cli_load import load_workflow
 from ._cli_logging import log_lines
@@ -40,6 +41,8 @@ class RunOptions:
     config: str | None = None
     profile: str | None = None
     overrides: Sequence[str] = ()
+    dead_letters: str | None = None
+    redeliver: str | None = None
     as_json: bool = False
     is_plain: bool = False
 
@@ -138,6 +141,10 @@ def _run(options: RunOptions, config: ProfileConfig, duration: float | None) -> 
     workflow = load_workflow(options.target)
     ensure_valid(options.target, workflow)
     execution = workflow.prepare(profile_config=config)
+    if options.redeliver is not None:
+        put_back(execution, options.redeliver)
+    if options.dead_letters is not None:
+        check_writable(options.dead_letters)
     view = _view(options)
     with log_lines(view.say):
         with view:
@@ -145,6 +152,8 @@ def _run(options: RunOptions, config: ProfileConfig, duration: float | None) -> 
         if not options.as_json:
             for line in closing_report(result):
                 view.say(line)
+    if options.dead_letters is not None:
+        keep(options.dead_letters, result.dead_letters)
     return result
 
 

@@ -47,6 +47,25 @@ async def redeliver(
     return put_back
 
 
+def restore(execution: Execution, letters: Iterable[DeadLetter]) -> int:
+    """Put letters of an earlier run into one that has not begun; return how many.
+
+    All or none: nothing is put back if one of them fits nowhere. There is no bound, for nobody
+    reads yet; the letters were in memory before.
+
+    Raises:
+        ValueError, TypeError: as `Run.redeliver`.
+    """
+    entering = [
+        (_cell_of(execution, letter), _Foreign(execution, _cell_of(execution, letter), letter))
+        for letter in letters
+    ]
+    for cell, foreign in entering:
+        assert isinstance(cell.child, ActorChild)
+        cell.child.mailbox.put_back(foreign.enter())
+    return len(entering)
+
+
 def _chosen(execution: Execution, what: object) -> list[DeadLetter]:
     if isinstance(what, DeadLetter):
         return [what]

@@ -1,4 +1,4 @@
-"""The command line: `trouper run`, `trouper check`, `trouper graph`.
+"""The command line: `trouper run`, `check`, `graph`, `dead-letters`.
 
 What a command needs is loaded when it is called, so that `--help` and usage errors come at once.
 """
@@ -41,6 +41,7 @@ Save it as hello.py, then:
 
   trouper check hello.py            is it sound? nothing runs
   trouper graph hello.py            a Mermaid flowchart
+  trouper dead-letters FILE         what a run has given up
   trouper run hello.py              run it; Ctrl-C ends it in good order
   trouper run hello.py --for 10     run it for ten seconds
 
@@ -75,6 +76,14 @@ Also says of each node what a restart meets: an instance serves all
 incarnations and keeps its state, a class or factory gives a fresh object.
 
   trouper check pipelines.py:nightly"""
+
+_DEAD_LETTERS_HELP = """\
+List messages that were given up in a run, from the file that it wrote.
+
+  trouper run etl.py --dead-letters lost.jsonl
+  trouper dead-letters lost.jsonl
+  trouper dead-letters lost.jsonl --id source:17
+  trouper run etl.py --redeliver lost.jsonl --dead-letters lost.jsonl"""
 
 _GRAPH_HELP = """\
 Print the graph as a Mermaid flowchart.
@@ -124,6 +133,13 @@ def run(
         list[str] | None,
         Parameter(help="KEY=VALUE, e.g. lr=0.1 or db.host=db1; may be given several times."),
     ] = None,
+    dead_letters: Annotated[
+        str | None,
+        Parameter(name="--dead-letters", help="A file for the messages that were given up."),
+    ] = None,
+    redeliver: Annotated[
+        str | None, Parameter(help="Such a file; its messages are put back before the run begins.")
+    ] = None,
     json: Annotated[
         bool, Parameter(help="Print the report as JSON; nothing else goes to stdout.")
     ] = False,
@@ -140,6 +156,8 @@ def run(
             config=config,
             profile=profile,
             overrides=override or (),
+            dead_letters=dead_letters,
+            redeliver=redeliver,
             as_json=json,
             is_plain=plain,
         )
@@ -164,6 +182,24 @@ def graph(target: _File, /) -> int:
     return EXIT_OK
 
 
+@app.command(name="dead-letters", help=_DEAD_LETTERS_HELP)
+def dead_letters(
+    file: Annotated[
+        str, Parameter(name="FILE", help="What `trouper run --dead-letters FILE` has written.")
+    ],
+    /,
+    *,
+    id: Annotated[
+        str | None, Parameter(help="Show all of the letter with this id, its history included.")
+    ] = None,
+) -> int:
+    from ._cli_dead_letters import dead_letters_command
+
+    for line in dead_letters_command(file, id):
+        print(line)
+    return EXIT_OK
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code; never raises for what the user can put right.
 
@@ -175,7 +211,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _call(tokens)
         sys.stdout.flush()
     except Problem as problem:
-        code = _complain(str(problem), EXIT_USAGE)
+        code = _complain(str(problem), problem.exit_code)
     except KeyboardInterrupt:
         code = _complain("interrupted", EXIT_INTERRUPTED)
     except BrokenPipeError:
@@ -199,7 +235,8 @@ def _call(tokens: Sequence[str]) -> int:
 
 
 def _of(tokens: Sequence[str]) -> str:
-    return f" {tokens[0]}" if tokens and tokens[0] in ("run", "check", "graph") else ""
+    commands = ("run", "check", "graph", "dead-letters")
+    return f" {tokens[0]}" if tokens and tokens[0] in commands else ""
 
 
 def _complain(text: str, code: int) -> int:
