@@ -5,7 +5,7 @@ carries it along, and whoever handles one of these may reply. The first reply wi
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import trio
 from trio.lowlevel import Abort, Task, reschedule
@@ -54,13 +54,12 @@ class Question(Tracking):
     def __init__(
         self,
         to: str,
-        *,
         owner: Task,
         asked_by: Leases | None,
         deadline: float,
         reply_from: str | None,
+        parents: tuple[Tracking, ...],
         on_late: Callable[["Question", Any, str], None],
-        parents: tuple[Tracking, ...] = (),
     ) -> None:
         self._on_done = _told
         self._open = set()
@@ -126,7 +125,8 @@ class Question(Tracking):
     def look(self) -> None:
         if self._on_done is not None and not self._open:
             self._on_done = None
-            self.fail(OUTCOMES[self._worst])
+            if self.reply is NOTHING:
+                self.fail(OUTCOMES[self._worst])
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -154,14 +154,24 @@ def question_of(context: MessageContext, node: str) -> Question:
         RuntimeError: nobody has asked, or several have.
     """
     tracking = context.tracking
-    # What a handler asks while it handles a question follows that one first.
+    if len(tracking) == 1 and type(tracking[0]) is Question:
+        return tracking[0]
     found = [each for each in tracking if isinstance(each, Question)]
     if not found:
         raise RuntimeError(
             f"ctx.reply(): the message that {node!r} has in hand came from no question; reply "
             "only to what run.ask() or ctx.ask() has sent"
         )
-    return found[-1]
+    # What a handler asks while it handles a question follows that one first.
+    inner = found[-1]
+    others = [each for each in found[:-1] if each not in inner.parents]
+    if others:
+        raise RuntimeError(
+            f"ctx.reply(): what {node!r} has in hand came from {len(others) + 1} questions; say "
+            "which one is meant with ctx.reply(y, envelope), one of ctx.messages, or take one "
+            "message at a time"
+        )
+    return inner
 
 
 def asks_of(asks: Asks | None) -> Asks:
@@ -178,9 +188,14 @@ def asks_of(asks: Asks | None) -> Asks:
     return asks
 
 
-def reply_to(context: MessageContext, node: str, reply: Any) -> None:
-    """Answer the question that a message came from."""
-    question_of(context, node).answer(reply, node)
+def check_restarting(restarting: object) -> None:
+    """Refuse what is no way to treat a node that is being restarted.
+
+    Raises:
+        ValueError: the text says what is.
+    """
+    if restarting not in get_args(WhenRestarting):
+        raise ValueError(f"restarting can't be {restarting!r}; choose one of: wait, raise")
 
 
 def check_timeout(timeout: object) -> None:

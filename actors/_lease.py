@@ -170,12 +170,17 @@ class Leases(Returns, Lineage):
                     await outlet.flush()
                 except EndOfOutput as end:
                     ended = end
-        if self.leased is not None:
-            for envelope in self.envelopes_in_hand():
-                settle_piece(self.reader, envelope, "acknowledged")
-        self._let_go()
+        self.acknowledge()
         if ended is not None:
             raise ended
+
+    def acknowledge(self) -> None:
+        """Tell whoever follows what is in hand that it is handled, and let go of it."""
+        leased = self.leased
+        if self.tracked and leased is not None:
+            for envelope in self._envelopes_of_batch() if self.batch else (leased,):
+                settle_piece(self.reader, envelope, "acknowledged")
+        self._let_go()
 
     def is_last_attempt(self) -> bool:
         """Return whether a failure now would make the message in hand a dead letter."""

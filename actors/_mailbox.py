@@ -78,9 +78,11 @@ class Mailbox(Attended):
         """
         only = self.only
         task = self.usual
-        if task is None and self.owner is None:
-            # The first wait of an incarnation, and most actors begin with one.
-            self._settle_last()
+        if task is None and (self.owner is None or self.timed):
+            # The first wait of an incarnation, and most actors begin with one; or the last message
+            # had to be looked after, which says nothing of this wait.
+            if self._settle_last():
+                return None
             self._note_usual()
             task = self.usual
         if task is None or only is None or only.buffer or only.ended or not self.coro.cr_running:
@@ -115,7 +117,7 @@ class Mailbox(Attended):
             self.only is None
             or self.only.weak
             or self.holds
-            or self.timed
+            or (self.timed and self.leased is not None)
             or self.returned
             or self.later
             or self.slow
@@ -303,7 +305,10 @@ class Mailbox(Attended):
         self.bound = None if self.timed or self.keyed else context
         if self.scope is not None and (was_timed or self.timed):
             until = math.inf if deadline is None else deadline
-            self.scope.deadline = until if timeout is None else timeout.arm(self, until)
+            if timeout is not None:
+                until = timeout.arm(self, until)
+            if self.scope.deadline != until:  # to set it costs 2 us
+                self.scope.deadline = until
 
     # -- inner parts -------------------------------------------------------------------------
 
@@ -325,8 +330,11 @@ class Mailbox(Attended):
             self.bound = None if self.timed or self.keyed else self.current
         if self.leased is None:
             return False
-        if self.holds or self.timed:
+        if self.holds or self.timeout is not None:
             return True
+        if self.timed:
+            self.acknowledge()
+            return False
         # Without a message in hand, `root` too is None: that is how the senders' fast path knows.
         self.leased = self.root = None
         if self.batch:

@@ -7,7 +7,8 @@ import attrs
 from typing_extensions import TypeVar
 
 from ..channels._context import message_context
-from ._ask import Asks, WhenRestarting, asks_of, reply_to
+from ..channels._envelope import Envelope
+from ._ask import Asks, WhenRestarting, asks_of, question_of
 from ._profile_config import ProfileConfig
 from ._run_context import ActionID, Mode, RunContext
 
@@ -97,13 +98,17 @@ class TaskContext(Generic[StateT, DepsT, InputT]):
             x, to, reply_from=reply_from, timeout=timeout, restarting=restarting, asker=None
         )
 
-    async def reply(self, y: Any) -> None:
+    async def reply(self, y: Any, envelope: Envelope[Any] | None = None) -> None:
         """Answer the question that the message in hand came from; the first reply wins.
 
+        Args:
+            envelope: of several messages in hand (`ctx.messages`), the one that is answered.
+
         Raises:
-            RuntimeError: it came from no question.
+            RuntimeError: it came from no question, or from several.
         """
-        reply_to(message_context.get(), self.action.name, y)
+        context = message_context.get() if envelope is None else envelope.context
+        question_of(context, self.action.name).answer(y, self.action.name)
 
     def set_result(self, name: str, value: Any) -> None:
         """Put a value into the run's result map; without a run this does nothing."""

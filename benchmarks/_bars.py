@@ -176,6 +176,13 @@ BARS: tuple[Bar, ...] = (
         theirs="bare trio task",
         at_most=2.5,
     ),
+    Bar(
+        name="ask and reply",
+        contest="asks",
+        ours="trouper",
+        theirs="pair of trio channels",
+        at_least=2.0,
+    ),
 )
 
 

@@ -58,7 +58,8 @@ class Tracking:
         """Note how a piece ended. Only the first time counts."""
         if piece in self._open:
             self._open.remove(piece)
-            self._worst = max(self._worst, OUTCOMES.index(outcome))
+            if outcome != "acknowledged":
+                self._worst = max(self._worst, OUTCOMES.index(outcome))
             if reason and reason not in self._reasons and len(self._reasons) < MOST_REASONS:
                 self._reasons = (*self._reasons, reason)
             self.look()

@@ -1,13 +1,14 @@
 """Asking a node, and waiting for the reply: `run.ask` and `ctx.ask`."""
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import trio
 from trio.lowlevel import current_task, wait_task_rescheduled
 
-from ..actors._ask import Question, WhenRestarting, check_timeout
+from ..actors._ask import Question, WhenRestarting, check_restarting, check_timeout
 from ..actors._ask_errors import AskFailed, AskTimeout, NoReply, TargetRestarting
 from ..actors._child import ActorChild
 from ..actors._dead_letters import DeadLetter
@@ -31,29 +32,43 @@ DEFAULT_TIMEOUT = 30.0
 """Seconds."""
 
 
+class Route:
+    """How a question gets to one node."""
+
+    __slots__ = ("box", "child", "inlet", "is_typed", "lane", "plain")
+
+    def __init__(self, child: ActorChild, inlet: Outlet, takes: Any) -> None:
+        self.child = child
+        self.box = child.mailbox
+        self.inlet = inlet
+        self.lane = inlet.lanes[0]
+        self.is_typed = takes is not Any
+        """Whether what enters from outside is converted to a type of the node's."""
+        self.plain = takes if takes in (str, int, float, bool, bytes) else None
+        """A type whose instances need no look."""
+
+
 class Asking:
     """The questions of one run. Open to its contexts from the start, empty until one asks."""
 
     def __init__(self) -> None:
-        self._execution: Execution | None = None
-        self._watch: AskWatch | None = None
-        self._routes: dict[str, tuple[ActorChild, Outlet]] = {}
+        self._routes: dict[str, Route] = {}
         self._taps: dict[str, tuple[ReplyTap, int]] = {}
         self.late: dict[str, int] = {}
         """Node -> replies of it that came when nobody waited for them any more."""
 
     def begin(self, execution: "Execution") -> None:
         """Belong to a run."""
-        self._execution = execution
+        self._run = execution
+        self._watch = AskWatch(execution)
 
     def look(self) -> None:
         """A node has ended: let nothing of this keep the run when it was the last."""
-        if self._watch is not None:
-            self._watch.look()
+        self._watch.look()
 
     def end(self) -> None:
         """The run has ended: no question gets a reply any more."""
-        for question in () if self._watch is None else tuple(self._watch.open):
+        for question in tuple(self._watch.owners.values()):
             question.fail("abandoned")
 
     def complete(self, reports: dict[str, NodeReport]) -> None:
@@ -70,137 +85,119 @@ class Asking:
         timeout: float | None = DEFAULT_TIMEOUT,
         restarting: WhenRestarting = "wait",
         asker: Leases | None = None,
+        convert: Callable[[str, Any], Any] | None = None,
     ) -> Any:
         """Send a question and return the reply.
 
         Args:
             asker: the mailbox of the actor that asks; None: asked from outside of an actor.
+            convert: (node, question) -> what the node takes.
 
         Raises: as told by `Run.ask`.
         """
         route = self._routes.get(to) if type(to) is str else None
-        child, inlet = self._route(to) if route is None else route
-        if timeout != DEFAULT_TIMEOUT:
+        if route is None:
+            route = self._find_route(to, x)
+        if timeout != DEFAULT_TIMEOUT or restarting != "wait":
             check_timeout(timeout)
-        if child.state is not State.RUNNING or inlet.one is None or inlet.one.ended:
-            inlet = self._look_at(child, inlet, x, restarting, asker)
-        now = trio.current_time()
+            check_restarting(restarting)
+        if convert is not None and route.is_typed and type(x) is not route.plain:
+            x = convert(route.child.name, x)
+        if route.child.state is not State.RUNNING or route.lane.ended:
+            route = self._look_at(route, x, restarting, asker)
         context = message_context.get()
         if context is NO_CONTEXT:
-            context = self._execution.settings.message_context  # type: ignore[union-attr]  # begun
+            context = self._run.settings.message_context
+        task = current_task()
         question = Question(
-            child.name,
-            owner=current_task(),
-            asked_by=asker,
-            deadline=math.inf if timeout is None else now + timeout,
-            reply_from=None if reply_from is None else self._tap(reply_from),
-            on_late=self._note_late,
-            parents=context.tracking,
+            route.child.name,
+            task,
+            asker,
+            math.inf if timeout is None else trio.current_time() + timeout,
+            None if reply_from is None else self._tap(reply_from),
+            context.tracking,
+            self.note_late,
         )
+        context = msgspec.structs.replace(context, tracking=(*context.tracking, question))
         watch = self._watch
-        assert watch is not None
-        watch.add(question)
+        owners = watch.owners
+        owners[task] = question
+        if question.deadline < watch.wakes_at:
+            watch.hurry(question.deadline)
         try:
-            await self._place(child, inlet, question, x, context)
-            if not question.is_over:
-                question.task = question.owner
+            lane, owner = route.lane, route.box.owner
+            is_simple = asker is None or not (owner in owners or route.box.shared is not None)
+            if is_simple and (lane.armed or (lane.overflow == "block" and not lane.is_full())):
+                open_piece(lane, context)
+                lane.place(x, context, route.inlet.lineage.next_origin(), False)
+            else:
+                await self._place(route, question, x, context)
+            if question.outcome is None and question.reply is NOTHING:
+                question.task = task
                 await wait_task_rescheduled(question.give_up)
         finally:
-            watch.remove(question)
+            del owners[task]
             if question.reply is NOTHING:
                 question.outcome = question.outcome or "abandoned"
-            if question.reply_from is not None:
+            if reply_from is not None:
                 self._untap(question.reply_from)
         if question.reply is not NOTHING:
             return question.reply
-        raise self._error(child, question, x, timeout)
+        raise self._error(route.child, question, x, timeout)
 
     # -- where it goes -----------------------------------------------------------------------
 
-    def _route(self, to: Any) -> tuple[ActorChild, Outlet]:
-        execution = self._execution
-        assert execution is not None
-        cell = execution.desk.cell(to)
+    def _find_route(self, to: Any, x: Any) -> Route:
+        cell = self._run.desk.cell(to)
         name, child = cell.node.name, cell.child
         if not isinstance(child, ActorChild):
             raise ValueError(f"{name!r} is a batch task, which takes no messages; ask an actor")
-        if cell.node.options.fan_in != "merge" and len(child.mailbox.lanes) > 1:
+        if child.mailbox.join is not None:
             raise ValueError(
-                f"{name!r} joins its upstreams ({cell.node.options.fan_in}): a "
-                "question is one message, and none of theirs; ask a node with fan_in='merge'"
+                f"{name!r} joins its upstreams ({cell.node.options.fan_in}): a question is one "
+                "message, and none of theirs; ask a node with fan_in='merge'"
             )
-        if self._watch is None:
-            self._watch = AskWatch(execution)
         if child.state in OVER:
-            return child, Outlet(child.mailbox)
-        self._routes[name] = route = (child, execution.inlet(name))
+            raise self._ended(child, x)
+        self._routes[name] = route = Route(child, self._run.inlet(name), cell.node.types.input)
         return route
 
     def _look_at(
-        self,
-        child: ActorChild,
-        inlet: Outlet,
-        x: Any,
-        restarting: WhenRestarting,
-        asker: Leases | None,
-    ) -> Outlet:
+        self, route: Route, x: Any, restarting: WhenRestarting, asker: Leases | None
+    ) -> Route:
         """Return where a question enters a node that does not simply run."""
-        execution = self._execution
-        assert execution is not None
-        if restarting not in ("wait", "raise"):
-            raise ValueError(f"restarting can't be {restarting!r}; choose one of: wait, raise")
+        child, box = route.child, route.box
         if child.state is State.RESTARTING and restarting == "raise":
             raise TargetRestarting(
                 f"{child.name!r} is being restarted (incarnation {child.incarnation} has failed); "
                 "ask again, or wait with restarting='wait'"
             )
-        box = child.mailbox
-        lane = inlet.one
-        if child.state in OVER or box.closed or (lane is not None and lane.ended):
-            may_wait = not (child.state in OVER or box.closed or asker is None)
-            if not may_wait or (box.at_end() and not box.comes_again()):
-                raise self._ended(child, x)
-            # While the run drains, what was accepted may still have questions.
-            return self._second_inlet(child)
-        return inlet
-
-    def _second_inlet(self, child: ActorChild) -> Outlet:
-        execution = self._execution
-        assert execution is not None
-        lane = Lane("@ask", child.name, child.mailbox)
+        is_over = child.state in OVER or box.closed
+        if is_over or (route.lane.ended and asker is None):
+            raise self._ended(child, x)
+        if not route.lane.ended:
+            return route
+        if box.at_end() and not box.comes_again():
+            raise self._ended(child, x)
+        # While the run drains, what was accepted may still have questions.
+        lane = Lane("@ask", child.name, box)
         lane.weak = True
-        outlet = execution.open_lane(lane, child)
-        self._routes[child.name] = (child, outlet)
-        return outlet
+        self._routes[child.name] = route = Route(child, self._run.open_lane(lane, child), Any)
+        return route
 
     async def _place(
-        self,
-        child: ActorChild,
-        inlet: Outlet,
-        question: Question,
-        x: Any,
-        context: MessageContext,
+        self, route: Route, question: Question, x: Any, context: MessageContext
     ) -> None:
-        watch = self._watch
-        assert watch is not None
-        asker = question.asked_by
-        if asker is not None:
-            owner = child.mailbox.owner
-            if owner is question.owner or owner in watch.owners or child.mailbox.shared is not None:
-                cycle = watch.find_cycle(question)
-                if cycle is not None:
-                    raise cycle
-        context = msgspec.structs.replace(context, tracking=(*context.tracking, question))
-        lane = inlet.one
-        if lane is not None and not lane.is_full() and lane.overflow == "block":
-            open_piece(lane, context)
-            lane.place(x, context, inlet.lineage.next_origin(), False)
-            return
+        """Send a question, unless it could never be answered; wait for room."""
+        if question.asked_by is not None:
+            cycle = self._watch.find_cycle(question)
+            if cycle is not None:
+                raise cycle
         with trio.CancelScope(deadline=question.deadline) as question.scope:
             try:
-                await inlet.put_with(x, context)
+                await route.inlet.put_with(x, context)
             except EndOfOutput:
-                raise self._ended(child, x) from None
+                raise self._ended(route.child, x) from None
         if question.scope.cancelled_caught:
             question.fail(OVERDUE)
         question.scope = None
@@ -208,8 +205,7 @@ class Asking:
     # -- the reply ---------------------------------------------------------------------------
 
     def _tap(self, reply_from: Any) -> str:
-        execution = self._execution
-        assert execution is not None
+        execution = self._run
         key = (
             reply_from if isinstance(reply_from, str) else execution.desk.cell(reply_from).node.name
         )
@@ -221,9 +217,8 @@ class Asking:
         return key
 
     def _outlet(self, key: str) -> Outlet:
-        assert self._execution is not None
         name, _, output = key.partition(".")
-        child = self._execution.desk.cell(name).child
+        child = self._run.desk.cell(name).child
         if not isinstance(child, ActorChild) or child.outlet is None:
             raise ValueError(f"reply_from={key!r}: {name!r} is a batch task; name an actor")
         if output and output not in child.outputs:
@@ -240,21 +235,19 @@ class Asking:
         else:
             self._outlet(key).remove_lane(tap)
 
-    def _note_late(self, question: Question, reply: Any, by: str) -> None:
+    def note_late(self, question: Question, reply: Any, by: str) -> None:
         self.late[by] = self.late.get(by, 0) + 1
         if question.reply is NOTHING:
             # Nobody has had a reply, and now nobody will: it must not be lost without a record.
-            assert self._execution is not None
             envelope = Envelope(reply, by, self.late[by])
-            self._execution.dead_letters.add(DeadLetter(by, envelope, "late_reply"))
+            self._run.dead_letters.add(DeadLetter(by, envelope, "late_reply"))
 
     # -- why there is none -------------------------------------------------------------------
 
     def _ended(self, child: ActorChild, x: Any) -> NodeEnded:
-        assert self._execution is not None
         return NodeEnded(
             f"{child.name!r} takes no questions any more (it is {child.state.value}, the run is "
-            f"{self._execution.status}); the question was not handled",
+            f"{self._run.status}); the question was not handled",
             x,
         )
 
@@ -291,8 +284,7 @@ class Asking:
         )
 
     def _failed(self, question: Question, name: str) -> AskFailed:
-        assert self._execution is not None
-        letters = self._execution.dead_letters.choose(
+        letters = self._run.dead_letters.choose(
             lambda letter: question in letter.envelope.context.tracking
         )
         failures = tuple(failure for letter in letters for failure in letter.failures)
@@ -307,8 +299,7 @@ class Asking:
         return error
 
     def _whereabouts(self, question: Question) -> str:
-        execution = self._execution
-        assert execution is not None
+        execution = self._run
         places: list[str] = []
         for name in sorted(question.held_by()):
             cell = execution.cells.get(name)

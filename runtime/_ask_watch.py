@@ -34,23 +34,13 @@ class AskWatch:
 
     def __init__(self, execution: "Execution") -> None:
         self._execution = execution
-        self.open: dict[Question, None] = {}
         self.owners: dict[trio.lowlevel.Task, Question] = {}
-        """Task -> what it asks."""
+        """Task -> what it asks. A task asks one question at a time."""
+        self.wakes_at = math.inf
+        """When the task looks next; questions that end sooner must hurry it."""
         self._is_watching = False
-        self._wakes_at = math.inf
         self._scope = trio.CancelScope()
         self._suspects: frozenset[Question] = frozenset()
-
-    def add(self, question: Question) -> None:
-        self.open[question] = None
-        self.owners[question.owner] = question
-        if question.deadline < self._wakes_at:
-            self._hurry(question.deadline)
-
-    def remove(self, question: Question) -> None:
-        del self.open[question]
-        del self.owners[question.owner]
 
     def look(self) -> None:
         """Let the task end, if there is one, when all nodes have: it must not keep the run."""
@@ -58,29 +48,32 @@ class AskWatch:
         if self._is_watching and all(cell.child.state in OVER for cell in cells):
             self._scope.cancel()
 
-    def _hurry(self, deadline: float) -> None:
+    def hurry(self, deadline: float) -> None:
+        """Look at this deadline at the latest."""
         if not self._is_watching:
             self._is_watching = True
-            self._wakes_at = min(deadline, trio.current_time() + LOOK)
+            self.wakes_at = min(deadline, trio.current_time() + LOOK)
             self._execution.start_soon(self._watch, "questions")
-        elif deadline < self._wakes_at:
-            self._wakes_at = self._scope.deadline = deadline
+        else:
+            self.wakes_at = self._scope.deadline = deadline
 
     async def _watch(self) -> None:
         try:
-            while self.open:
-                with trio.CancelScope(deadline=self._wakes_at) as self._scope:
+            while self.owners:
+                with trio.CancelScope(deadline=self.wakes_at) as self._scope:
                     await trio.sleep_forever()
                 now = trio.current_time()
-                if now < self._wakes_at:
-                    break  # ended
-                for question in [each for each in self.open if each.deadline <= now]:
-                    question.fail(OVERDUE)
+                if now < self.wakes_at:
+                    break  # every node has ended
+                for question in tuple(self.owners.values()):
+                    if question.deadline <= now:
+                        question.fail(OVERDUE)
                 self._look()
-                self._wakes_at = min([now + LOOK, *(each.deadline for each in self.open)])
+                ends = (each.deadline for each in self.owners.values() if not each.is_over)
+                self.wakes_at = min([now + LOOK, *ends])
         finally:
             self._is_watching = False
-            self._wakes_at = math.inf
+            self.wakes_at = math.inf
 
     # -- deadlocks ---------------------------------------------------------------------------
 
@@ -88,7 +81,9 @@ class AskWatch:
         """End the youngest question of those that were stuck at the last look already."""
         waits = self.waits()
         stuck = find_stuck(waits)
-        found = [q for q in self.open if q.asked_by is not None and q.asked_by.name in stuck]
+        found = [
+            q for q in self.owners.values() if q.asked_by is not None and q.asked_by.name in stuck
+        ]
         lasting = [question for question in found if question in self._suspects]
         self._suspects = frozenset(found)
         if lasting:
@@ -106,7 +101,7 @@ class AskWatch:
     def waits(self) -> Waits:
         """Return whom the hands of those wait for that a question leads to, or comes from."""
         waits: dict[str, list[Collection[str]]] = {}
-        todo = {each.asked_by.name for each in self.open if each.asked_by is not None}
+        todo = {each.asked_by.name for each in self.owners.values() if each.asked_by is not None}
         seen: set[str] = set()
         while todo:
             name = todo.pop()
@@ -136,11 +131,11 @@ class AskWatch:
         if lease.parked is not None:
             return ()
         if owner is None:  # it has never asked for a message
-            question = next((each for each in self.open if each.asked_by is lease), None)
+            question = next((each for each in self.owners.values() if each.asked_by is lease), None)
         else:
             question = self.owners.get(owner)
         if question is not None:
-            inner = [each for each in self.open if question in each.parents]
+            inner = [each for each in self.owners.values() if question in each.parents]
             return question.held_by(inner) or {question.to}
         for outlet in child.all_outlets():
             for lane in outlet.lanes:

@@ -192,14 +192,19 @@ class Run(RunControl):
             TargetRestarting: the node is being restarted (`restarting="raise"`).
             BufferOverflow: the node's inlet is full, and has overflow="fail".
         """
-        self._check_begun("ask")
-        execution = self._execution
-        cell = execution.desk.cell(to)
-        if cell.node.kind == "actor" and cell.node.options.fan_in == "merge":
-            x = convert_message(x, self._type_of(cell.node.name, None), node=cell.node.name)
-        return await execution.settings.asking.ask(
-            x, cell.node.name, reply_from=reply_from, timeout=timeout, restarting=restarting
+        if not self._execution.is_begun:
+            self._check_begun("ask")
+        return await self._execution.settings.asking.ask(
+            x,
+            to,
+            reply_from=reply_from,
+            timeout=timeout,
+            restarting=restarting,
+            convert=self._convert,
         )
+
+    def _convert(self, name: str, x: Any) -> Any:
+        return convert_message(x, self._type_of(name, None), node=name)
 
     async def _put(self, child: ActorChild, x: Any, source: str | None) -> None:
         if _is_over(child) or self._execution.status != "running":

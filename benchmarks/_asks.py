@@ -1,0 +1,79 @@
+"""A question and its reply, beside a pair of trio channels that carry the same."""
+
+import math
+import statistics
+from functools import partial
+from time import process_time
+
+import trio
+
+import trouper
+
+from ._measure import Contest, Scale
+
+QUESTIONS = 2_000
+
+
+async def _echo(ctx: trouper.ActorContext[None, None, int, None]) -> None:
+    async for number in ctx:
+        await ctx.reply(number)
+
+
+def _trouper(wanted: int) -> float:
+    """Return us from a question to its reply (median)."""
+    workflow = trouper.Workflow("asks")
+    workflow.actor(name="echo")(_echo)
+    took: list[float] = []
+
+    async def main() -> None:
+        async with workflow.open() as run:
+            for number in range(wanted):
+                asked_at = process_time()
+                reply = await run.ask(number, to="echo")
+                took.append(process_time() - asked_at)
+                if reply != number:
+                    raise RuntimeError(f"the reply to {number} was {reply}")
+
+    trio.run(main)
+    return statistics.median(took) * 1e6
+
+
+def _trio(wanted: int, capacity: float) -> float:
+    """The same with a channel there and a channel back, without time limit, failure or cycle."""
+    took: list[float] = []
+
+    async def main() -> None:
+        ask, asked = trio.open_memory_channel[int](capacity)
+        answer, answered = trio.open_memory_channel[int](capacity)
+
+        async def echo() -> None:
+            async with answer:
+                async for number in asked:
+                    await answer.send(number)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(echo)
+            async with ask:
+                for number in range(wanted):
+                    asked_at = process_time()
+                    await ask.send(number)
+                    await answered.receive()
+                    took.append(process_time() - asked_at)
+
+    trio.run(main)
+    return statistics.median(took) * 1e6
+
+
+def asks(scale: Scale) -> Contest:
+    n = scale.n(QUESTIONS)
+    return Contest(
+        name="asks",
+        title="from a question to its reply",
+        unit="us",
+        variants={
+            "trouper": partial(_trouper, n),
+            "pair of trio channels": partial(_trio, n, 0),
+            "pair of trio channels, unbounded": partial(_trio, n, math.inf),
+        },
+        baseline="pair of trio channels",
+    )
