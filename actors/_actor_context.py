@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, Generic, cast
 
 import attrs
-from trio.lowlevel import wait_task_rescheduled
+from trio.lowlevel import checkpoint, wait_task_rescheduled
 from typing_extensions import TypeVar
 
 from ..channels._context import message_context
@@ -20,6 +20,7 @@ from ._every import Every
 from ._lease import NO_REPEAT
 from ._mailbox import Mailbox
 from ._settled import Follower, OnSettled, check_on_settled
+from ._spawning import Spawned, spawner_of
 from ._stopping import Stopping
 from ._task_context import DepsT, InputT, StateT, TaskContext
 from ._unconnected import NO_OUTLET, UNCONNECTED
@@ -326,6 +327,25 @@ class ActorContext(TaskContext[StateT, DepsT, InputT], Generic[StateT, DepsT, In
             ValueError, NotImplementedError: as `watch`.
         """
         self._mailbox.desk_of_run().unwatch(self.action.name, node)
+
+    # -- children ----------------------------------------------------------------------------
+
+    async def spawn(self, body: Any, *, name: str | None = None, **options: Any) -> Spawned:
+        """Start a supervised child, which ends with this incarnation at the latest.
+
+        Args:
+            body: what `wf.add` takes; a class or function is called anew by each incarnation.
+            name: within this actor; None: made from the body's own.
+            options: as of a node, but those that speak of edges.
+
+        Raises:
+            SpawnRefused: the run drains, or there are `max_children` already.
+            TypeError, ValueError: an option is not legal, or there is a child of that name.
+            NotImplementedError: this context was made by hand and is connected to no run.
+        """
+        self._mailbox.refuse_if_unconnected()
+        await checkpoint()
+        return spawner_of(self.action.name).spawn(self.action.name, body, name, options)
 
     # -- time --------------------------------------------------------------------------------
 

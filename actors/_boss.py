@@ -19,6 +19,10 @@ class Boss(Protocol):
         """It has come to its end, or a cancel of its own was caught; `child.state` says which."""
         ...
 
+    def child_broken_off(self, child: "Child") -> None:
+        """It was cut off from outside, with the run."""
+        ...
+
     def child_retired(self, child: "Child") -> None:
         """It was told to end. If it runs, `child_returned` follows."""
         ...

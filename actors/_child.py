@@ -1,18 +1,17 @@
 """A batch task or an actor under supervision: how an incarnation runs, and how it ends."""
 
 import logging
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from inspect import isasyncgen
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import trio
 from attrs import define, field
 
 from ..channels._context import message_context
-from ..channels._outlet import EndOfOutput, Outlet
+from ..channels._outlet import NOTHING, EndOfOutput, Outlet
 from ._actor_context import ActorContext
-from ._boss import Boss
 from ._cancelled import split_cancelled
 from ._current import current_context
 from ._driver import drive_generator, is_own_end
@@ -28,6 +27,9 @@ from ._resume import gives_up_message, origin_of, resumes
 from ._stopping import Stopping
 from ._task_context import TaskContext
 from ._timeout import failure_of
+
+if TYPE_CHECKING:
+    from ._children import Children
 
 log = logging.getLogger("trouper")
 
@@ -57,7 +59,7 @@ class TaskChild(Child):
 
     async def incarnate(self, keeper: Keeper) -> None:
         if self.boss is not None:
-            return await self._incarnate_for(self.boss, keeper)
+            return await self._incarnate_in_scope(keeper)
         assert self.spec is not None
         try:
             self.begin()
@@ -76,7 +78,7 @@ class TaskChild(Child):
         else:
             keeper.returned(self)
 
-    async def _incarnate_for(self, boss: Boss, keeper: Keeper) -> None:
+    async def _incarnate_in_scope(self, keeper: Keeper) -> None:
         """Do so where a boss may stop it: in a scope of its own."""
         assert self.spec is not None
         if self.retired or self.halted:  # before it has begun
@@ -84,8 +86,7 @@ class TaskChild(Child):
         try:
             with trio.CancelScope() as self.scope:
                 self.begin()
-                self.move(Event.READY)
-                boss.child_ready(self)
+                self.be_ready()
                 context = self.spec.task_context()
                 current_context.set(context)
                 self.value = await self.spec.call(context)
@@ -123,6 +124,8 @@ class ActorChild(Child):
     """Incarnations that ended because the deadline of their message passed."""
     timed_out: BaseException | None = None
     """Why this incarnation was cut off, until the keeper is told."""
+    children: "Children | None" = None
+    """What this incarnation has spawned; None: nothing."""
 
     def all_outlets(self) -> Sequence[Outlet]:
         if not self.outputs:
@@ -150,36 +153,36 @@ class ActorChild(Child):
                         await behaviour.start(context)
                     if behaviour.restarted is not None and self.failed:
                         await behaviour.restarted(self.failures[-1])
-                    self.move(Event.READY)
-                    if self.boss is not None:
-                        self.boss.child_ready(self)
+                    self.be_ready()
                     body: Any = behaviour.run(context)
                     again = None if self.policy.rule is None else behaviour.run
                     del behaviour
-                    while True:
+                    while body is not None:
                         try:
                             if isasyncgen(cast("object", body)):
                                 assert self.outlet is not None
                                 await drive_generator(body, box, self.outlet)
                             else:
                                 await body
-                            break
+                            body = None
                         except BaseException as end:
-                            if is_own_end(end, box):
-                                break
-                            if again is None or not resumes(self, end, keeper):
+                            body = self._body_after(end, again, context, keeper)
+                            if body is NOTHING:
                                 raise
-                            body = again(context)
                     if self.probe is not None:
                         self.probe.at("finish", self.name)
                     with _WHOEVER_READS:
                         await box.finish()
+                    if self.children is not None:
+                        await self.children.drain()
                     reason = "normal"
                 except BaseException as error:
                     reason = self._settle(error, box)
                     raise
                 finally:
-                    if stop is not None:
+                    if self.children is not None:
+                        await self.children.close()
+                    if stop is not None and self.shutdown > 0:  # 0: brutally, with no time for it
                         await self._stop(stop, context, reason)
             self._leave(scope)
         except Exception as error:
@@ -189,10 +192,23 @@ class ActorChild(Child):
         else:
             keeper.returned(self)
 
+    def _body_after(
+        self, end: BaseException, again: Callable[[Any], Any] | None, context: Any, keeper: Keeper
+    ) -> Any:
+        """Return what goes on after a body that was ended by an error.
+
+        None: nothing, it was a normal end. NOTHING: the error is to be raised; raised here, it and
+        this frame would keep each other alive.
+        """
+        if is_own_end(end, self.mailbox):
+            return None
+        return NOTHING if again is None or not resumes(self, end, keeper) else again(context)
+
     def _open(self, scope: trio.CancelScope) -> None:
         if self.policy.restart == "permanent":
             self._taken_before = self._taken()
         self.scope = scope
+        self.children = None
         self.mailbox.begin(scope)
         if message_context.get() is not self.mailbox.base:
             message_context.set(self.mailbox.base)
@@ -225,6 +241,9 @@ class ActorChild(Child):
             failure = failure_of(box, error)
             self.timed_out = failure if rest is None else None
             rest = failure
+        if rest is None and self.children is not None:
+            # A child that is given up is a failure of whoever has spawned it.
+            self.timed_out = rest = self.children.failure
         if isinstance(rest, Exception):
             now = trio.current_time()
             self.attempt = 0 if box.leased is None else box.leased.attempt
@@ -244,14 +263,12 @@ class ActorChild(Child):
         return "cancelled" if rest is None else "failed"
 
     async def _stop(self, stop: Hook, context: Any, reason: str) -> None:
-        if self.shutdown == 0:
-            return  # brutally: there is no time for it
         message_context.set(self.mailbox.base)
         began = trio.current_time()
         try:
             deadline = began if self.hurried else began + self.shutdown
             with trio.CancelScope(shield=True, deadline=deadline) as scope:
-                self.closing = None if self.boss is None else scope
+                self.closing = scope
                 await stop(context, reason)
             if scope.cancelled_caught:
                 log.warning(
@@ -287,11 +304,28 @@ class ActorChild(Child):
     def was_told_to_end(self) -> bool:
         return self.retired or bool(self.stopping)
 
+    def finish(self) -> None:
+        self.stopping.set()
+        for lane in self.mailbox.lanes:
+            lane.end()
+        for outlet in () if self.is_fed() else self.all_outlets():
+            outlet.finish_after_next(f"{self.name!r} was asked to stop")
+        if self.state is State.RESTARTING and not self.may_find_work():
+            self.retire()  # it waits for its next incarnation, which would find nothing to do
+
+    def is_fed(self) -> bool:
+        lanes = self.mailbox.lanes
+        return any(lane.sent for lane in lanes) or self.mailbox.owner is not None
+
+    def may_find_work(self) -> bool:
+        """Return whether there is a message, or can be."""
+        return not self.mailbox.at_end() or self.mailbox.comes_again()
+
     def has_progressed(self) -> bool:
         return self._taken() > self._taken_before
 
     def may_go_on(self) -> bool:
-        return not self.stopping and not (self.mailbox.at_end() and not self.mailbox.comes_again())
+        return not self.stopping and self.may_find_work()
 
     def close(self) -> None:
         if not self.mailbox.closed:

@@ -191,6 +191,9 @@ class Group:
             told = child.was_told_to_end() or self.overseer.is_ending()
             self._gone(place, by_itself=not told)
 
+    def child_broken_off(self, child: Child) -> None:
+        """With it the run ends, and this group: there is nothing to do."""
+
     def child_retired(self, child: Child) -> None:
         place = self._places[child]
         if self._agenda.standing[place] is Standing.DOWN:

@@ -133,6 +133,12 @@ class Child:
         if self.probe is not None:
             self.probe.at("start", self.name)
 
+    def be_ready(self) -> None:
+        """Its start has succeeded."""
+        self.move(Event.READY)
+        if self.boss is not None:
+            self.boss.child_ready(self)
+
     async def incarnate(self, keeper: Keeper) -> None:
         """Run one incarnation to its end, and tell the keeper how it ended.
 
@@ -205,6 +211,13 @@ class Child:
             self.counted = [at + seconds for at in self.counted]
             if self.boss is not None:
                 self.boss.stop_clock(seconds)
+
+    def finish(self) -> None:
+        """Let it end when it has handled what it was given."""
+
+    def is_fed(self) -> bool:
+        """Return whether it will end then: it lives on what it was given."""
+        return True
 
     def may_go_on(self) -> bool:
         """Return whether there can be more to do after a normal return."""

@@ -55,7 +55,8 @@ class Supervisor:
 
     def start(self, child: Child) -> None:
         """Start a child, or its next incarnation, at once."""
-        if isinstance(child, TaskChild):
+        # What the pool has not begun when the run is cancelled never begins: nobody may wait for it.
+        if isinstance(child, TaskChild) and child.boss is None:
             self._pool.start(partial(child.incarnate, self), child.name)
         else:
             self._clean.run(self._spawn, child.name, child.incarnate, self)
@@ -95,6 +96,8 @@ class Supervisor:
         # Cancelled, KeyboardInterrupt and their kind pass (case P8), or nothing could stop us.
         # Its neighbours are not told that its stream has ended: it has not, it was cut off.
         child.move(Event.CANCEL)
+        if child.boss is not None:
+            child.boss.child_broken_off(child)
         _raise_fatal(error)
 
     def resumed(self, child: Child, failure: FailureSummary) -> None:
@@ -163,15 +166,20 @@ class Supervisor:
                 self._overseer.child_ended(child)
 
     async def _restart_later(self, child: Child, delay: float) -> None:
-        with trio.CancelScope() as child.scope:
-            try:
-                await trio.sleep(delay)
-            except BaseException:
-                if not child.halted:
-                    child.move(Event.CANCEL)
-                raise
-            self.start(child)
-            return
+        try:
+            with trio.CancelScope() as child.scope:
+                try:
+                    await trio.sleep(delay)
+                except BaseException:
+                    if not child.halted:
+                        child.move(Event.CANCEL)
+                    raise
+                self.start(child)
+                return
+        except BaseException:  # cancelled with the run
+            if child.boss is not None:
+                child.boss.child_broken_off(child)
+            raise
         if child.boss is None:
             self.act(child, Done(), None)
             return

@@ -16,6 +16,7 @@ from ..actors._dead_letters import DeadLetters
 from ..actors._escalation import Failure
 from ..actors._group import Group as Supervised
 from ..actors._lifecycle import Event, State
+from ..actors._spawning import current_spawner
 from ..actors._supervisor import Supervisor
 from ..channels._context import message_context
 from ..channels._inbox import EndOfInput, Inbox
@@ -32,6 +33,7 @@ from ._group import Group
 from ._group_report import report_group
 from ._group_wiring import wire_groups
 from ._leaf import only_leaf
+from ._look import look_at_edges, look_at_nodes
 from ._node import Node
 from ._options import UNSET
 from ._report import (
@@ -45,6 +47,7 @@ from ._report import (
 )
 from ._settings import Settings
 from ._sources import ENDED, INPUTS, RUN, is_source
+from ._spawn import RunSpawner
 from ._unread import UnreadInput, warn_if_it_never_read
 from ._user_line import raised_at
 from ._watchdog import watch_loop
@@ -94,6 +97,7 @@ class Execution:
         self.drain_log: DrainLog | None = None
         """What was known when the drain began; None: there was none."""
         self.desk = ControlDesk(self)
+        self.spawner = RunSpawner(self)
         settings.asking.begin(self)
         self.started_at = self.ended_at = 0.0
         self.cycles: Mapping[str, Sequence[Cycle]] = {}
@@ -147,10 +151,17 @@ class Execution:
         # Children start from the context variables that hold here. Called while another run's
         # message is handled, this run is still a run of its own (case X1).
         token = message_context.set(self.settings.message_context)
+        spawns = current_spawner.set(self.spawner)
         try:
             return Supervisor(nursery, self, rng=random.Random(self.settings.harness.seed))
         finally:
+            current_spawner.reset(spawns)
             message_context.reset(token)
+
+    @property
+    def supervisor(self) -> Supervisor:
+        assert self._supervisor is not None
+        return self._supervisor
 
     @property
     def is_begun(self) -> bool:
@@ -179,11 +190,10 @@ class Execution:
             child.mailbox.add_lane(lane)
             lane.place(cell.inputs(), child.mailbox.base, None, False)
             lane.end()
-        assert self._supervisor is not None
         if isinstance(child.boss, Supervised):
             child.boss.admit(child)
         else:
-            self._supervisor.start(child)
+            self.supervisor.start(child)
 
     async def _collect(self, cell: Cell, upstream: Upstream, inbox: Inbox) -> None:
         options = cell.node.options
@@ -308,7 +318,7 @@ class Execution:
     # -- the end -----------------------------------------------------------------------------
 
     def _settle(self) -> None:
-        for cell in self.cells.values():
+        for cell in (*self.cells.values(), *self.spawner.cells.values()):
             if cell.child.state not in ENDED:
                 cell.child.move(Event.CANCEL)
             cell.child.close()
@@ -351,30 +361,14 @@ class Execution:
         Args:
             of_all: measure rates over the whole run, not from one call to the next.
         """
-        reports: dict[str, NodeReport] = {}
-        for name, cell in self.cells.items():
-            before = (self.started_at, 0, 0) if of_all or not cell.seen[0] else cell.seen
-            reports[name] = report = report_node(cell.child, cell.node.kind, before, now)
-            if not of_all:
-                cell.seen = (now, report.received, report.sent)
+        cells = {**self.cells, **self.spawner.cells} if self.spawner.cells else self.cells
+        reports = look_at_nodes(cells, self.started_at, now, of_all=of_all)
         self.desk.complete(reports)
         self.settings.asking.complete(reports)
         return reports
 
     def edge_reports(self) -> tuple[EdgeReport, ...]:
-        reports: list[EdgeReport] = []
-        for cell in self.cells.values():
-            if isinstance(cell.child, ActorChild):
-                box = cell.child.mailbox
-                in_hand = box.in_hand()
-                reports += [
-                    report_edge(lane, in_hand.get(lane.source, 0), box.settled)
-                    for lane in box.lanes
-                    if lane.source != INPUTS
-                ]
-            for _, inbox in cell.collectors:
-                reports += [report_edge(lane, 0, {}) for lane in inbox.lanes]
-        return tuple(reports)
+        return tuple(look_at_edges((*self.cells.values(), *self.spawner.cells.values())))
 
 
 def _too_many(node: str, upstream: str, most: int) -> str:

@@ -22,6 +22,9 @@ from ..actors._restart import RestartPolicy as RestartPolicy
 from ..actors._run_context import ActionID as ActionID
 from ..actors._run_context import RunContext as RunContext
 from ..actors._settled import Settled as Settled
+from ..actors._spawning import ChildFailed as ChildFailed
+from ..actors._spawning import Spawned as Spawned
+from ..actors._spawning import SpawnRefused as SpawnRefused
 from ..actors._stopping import Stopping as Stopping
 from ..actors._task_context import TaskContext as TaskContext
 from ..actors._timeout import HandlerTimeout as HandlerTimeout

@@ -1,0 +1,424 @@
+"""Children that actors spawn: started, fed, restarted, stopped and forgotten."""
+
+import gc
+import math
+import weakref
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+import trouper
+from harness.members import Told
+
+AT_ONCE = trouper.Backoff(min=0, max=0)
+
+
+async def echo(ctx: trouper.ActorContext) -> None:
+    """Sends what it gets, which nobody reads; the last one is its output."""
+    async for message in ctx:
+        await ctx.send(message)
+
+
+async def for_ever(ctx: trouper.ActorContext) -> None:
+    await trio.sleep_forever()
+
+
+async def always(ctx: trouper.ActorContext) -> None:
+    raise Told("again")
+
+
+async def run_parent(body: Any, **options: Any) -> trouper.WorkflowResult:
+    """Run an actor that spawns, alone."""
+    wf = trouper.Workflow()
+    wf.actor(name="parent", **{"backoff": AT_ONCE, **options})(body)
+    return await wf.execute()
+
+
+async def test_a_child_handles_what_it_is_sent_and_ends_with_its_parent() -> None:
+    """K1: nothing that it was sent is lost, though its parent returns at once."""
+    got: list[int] = []
+
+    async def child(ctx: trouper.ActorContext) -> None:
+        async for message in ctx:
+            await trio.lowlevel.checkpoint()
+            got.append(message)
+
+    async def parent(ctx: trouper.ActorContext) -> None:
+        handle = await ctx.spawn(child, name="one")
+        assert handle.name == "parent/one"
+        for number in range(100):
+            await handle.send(number)
+
+    assert (await run_parent(parent)).ok
+    assert got == list(range(100))
+
+
+async def test_the_result_of_a_child() -> None:
+    def compute(ctx: trouper.TaskContext) -> int:
+        return 6 * 7
+
+    async def parent(ctx: trouper.ActorContext) -> None:
+        task = await ctx.spawn(compute)
+        assert task.name == "parent/compute-1"
+        ctx.set_result("task", await task.wait())
+        with pytest.raises(trouper.NodeEnded, match="it is done"):
+            await task.send(1)
+        actor = await ctx.spawn(echo)
+        assert actor.name == "parent/echo-2"
+        await actor.send("a")
+        await actor.send("b")
+        await wait_all_tasks_blocked()
+        assert actor.state == "running"
+        await actor.stop()
+        await actor.stop()
+        ctx.set_result("actor", await actor.wait())
+        assert actor.state == "cancelled"
+        with pytest.raises(trouper.NodeEnded, match="it is cancelled") as refused:
+            await actor.send("c")
+        assert refused.value.payload == "c"
+
+    result = await run_parent(parent)
+    result.unwrap()
+    assert result.results == {"task": 42, "actor": "b"}
+
+
+async def test_a_child_is_restarted_on_its_mailbox() -> None:
+    """K1, S1: a hundred times, the messages come in order."""
+    got: list[int] = []
+
+    async def child(ctx: trouper.ActorContext) -> None:
+        async for message in ctx:
+            if ctx.message is not None and ctx.message.attempt == 1:
+                raise Told
+            got.append(message)
+
+    async def parent(ctx: trouper.ActorContext) -> None:
+        handle = await ctx.spawn(child, backoff=AT_ONCE, max_restarts=1000)
+        for number in range(100):
+            await handle.send(number)
+
+    (await run_parent(parent)).unwrap()
+    assert got == list(range(100))
+
+
+async def test_a_child_that_is_given_up_fails_its_parent() -> None:
+    """S10, A1: the parent is restarted with fresh children, until that was too often."""
+    spawned: list[Any] = []
+
+    async def parent(ctx: trouper.ActorContext) -> None:
+        spawned.append(await ctx.spawn(always, name="bad", max_restarts=1, backoff=AT_ONCE))
+        spawned.append(await ctx.spawn(for_ever, name="good"))
+        await trio.sleep_forever()
+
+    result = await run_parent(parent, max_restarts=1)
+    assert result.status == "failed"
+    assert isinstance(result.error, trouper.ChildFailed)
+    assert isinstance(result.error.__cause__, Told)
+    assert "'parent/bad' failed: Told('again'); failed 2 times in 10 s" in str(result.error)
+    assert [handle.state for handle in spawned] == ["failed", "cancelled"] * 2
+    with pytest.raises(trouper.ChildFailed, match=r"'parent/bad' failed: .*Told: again"):
+        await spawned[0].wait()
+    assert await spawned[1].wait() is None
+
+
+async def test_a_failing_child_rejects_what_its_parent_has_in_hand() -> None:
+    """A message that always spawns a failing child ends in the dead letters."""
+    wf = trouper.Workflow()
+
+    @wf.actor
+    async def feed(ctx: trouper.ActorContext) -> None:
+        for number in range(3):
+            await ctx.send(number)
+
+    @wf.actor(depends_on=feed, backoff=AT_ONCE, max_attempts=2)
+    async def parent(ctx: trouper.ActorContext) -> None:
+        async for message in ctx:
+            child = await ctx.spawn(always if message == 1 else echo, max_restarts=0)
+            if message == 1:
+                await child.wait()
+
+    result = await wf.execute()
+    result.unwrap()
+    (letter,) = result.dead_letters
+    assert (letter.envelope.payload, letter.reason) == (1, "max_attempts")
+
+
+async def test_a_temporary_child_that_fails_is_let_go(caplog: pytest.LogCaptureFixture) -> None:
+    """S1."""
+
+    async def parent(ctx: trouper.ActorContext) -> None:
+        child = await ctx.spawn(always, restart="temporary")
+        with pytest.raises(trouper.ChildFailed):
+            await child.wait()
+        ctx.set_result("alive", True)
+
+    result = await run_parent(parent)
+    result.unwrap()
+    assert result.results == {"alive": True}
+    assert "'parent' goes on without it" in caplog.text
+
+
+async def test_children_of_a_restarting_parent_are_stopped_before_it_starts_again() -> None:
+    """P6: also when the second start fails in its start hook."""
+    log: list[str] = []
+
+    class Child:
+        async def run(self, ctx: trouper.ActorContext) -> None:
+            log.append("child runs")
+            try:
+                await trio.sleep_forever()
+            finally:
+                log.append("child stops")
+
+    class Parent:
+        async def start(self, ctx: trouper.ActorContext) -> None:
+            log.append("parent starts")
+            if log.count("parent starts") < 4:
+                await ctx.spawn(Child)
+                await wait_all_tasks_blocked()
+            if log.count("parent starts") == 2:
+                raise Told
+
+        async def stop(self, ctx: trouper.ActorContext, reason: str) -> None:
+            log.append("parent stops")
+
+        async def run(self, ctx: trouper.ActorContext) -> None:
+            if log.count("parent starts") < 4:
+                raise Told
+
+    wf = trouper.Workflow()
+    wf.add(Parent, name="parent", backoff=AT_ONCE)
+    (await wf.execute()).unwrap()
+    once = ["parent starts", "child runs", "child stops", "parent stops"]
+    assert log == [*once, *once, *once, "parent starts", "parent stops"]
+
+
+async def test_no_more_than_max_children_at_a_time(autojump_clock: MockClock) -> None:
+    """S16: one that waits to be restarted counts."""
+
+    async def parent(ctx: trouper.ActorContext) -> None:
+        slow = trouper.Backoff(min=1000, max=1000)
+        child = await ctx.spawn(always, name="bad", backoff=slow, max_restarts=9)
+        await trio.sleep(1)
+        assert child.state == "restarting"
+        await ctx.spawn(for_ever, name="good")
+        with pytest.raises(trouper.SpawnRefused, match="it has max_children=2 already"):
+            await ctx.spawn(for_ever, name="third")
+        began = trio.current_time()
+        await child.stop()
+        assert trio.current_time() == began, "S11: promptly, while it waits to be restarted"
+        third = await ctx.spawn(for_ever, name="third")
+        ctx.set_result("state", third.state)
+        raise Done
+
+    class Done(Exception):
+        pass
+
+    result = await run_parent(parent, max_children=2, max_restarts=0)
+    assert isinstance(result.error, Done)
+    assert result.results == {"state": "waiting"}
+
+
+async def test_a_name_is_taken_once_at_a_time() -> None:
+    """S15: started twice is refused by name and state; stopped twice is fine."""
+
+    async def parent(ctx: trouper.ActorContext) -> None:
+        child = await ctx.spawn(for_ever, name="one")
+        await wait_all_tasks_blocked()
+        with pytest.raises(ValueError, match="'parent' already has a child 'one', which is runnin"):
+            await ctx.spawn(for_ever, name="one")
+        await child.stop()
+        again = await ctx.spawn(for_ever, name="one")
+        await again.stop()
+
+    (await run_parent(parent)).unwrap()
+
+
+@pytest.mark.parametrize("options", [{"depends_on": "x"}, {"significant": True}, {"colour": 1}])
+async def test_options_of_edges_mean_nothing(options: dict[str, Any]) -> None:
+    """S13."""
+
+    async def parent(ctx: trouper.ActorContext) -> None:
+        with pytest.raises(TypeError, match=f"has no option {next(iter(options))!r}"):
+            await ctx.spawn(for_ever, **options)
+
+    (await run_parent(parent)).unwrap()
+
+
+async def test_nothing_is_spawned_while_the_run_drains() -> None:
+    """A4."""
+    wf = trouper.Workflow()
+
+    @wf.actor
+    async def parent(ctx: trouper.ActorContext) -> None:
+        await ctx.stopping.wait()
+        with pytest.raises(trouper.SpawnRefused, match="it ends, and its children with it"):
+            await ctx.spawn(for_ever)
+
+    async with wf.open() as run:
+        await wait_all_tasks_blocked()
+    (await run.wait()).unwrap()
+
+
+async def test_nothing_is_spawned_by_a_stop_hook() -> None:
+    """A4: whether there have been children or not."""
+
+    class Parent:
+        async def run(self, ctx: trouper.ActorContext) -> None: ...
+
+        async def stop(self, ctx: trouper.ActorContext, reason: str) -> None:
+            with pytest.raises(trouper.SpawnRefused, match="in its stop hook"):
+                await ctx.spawn(for_ever)
+            ctx.set_result("asked", True)
+
+    wf = trouper.Workflow()
+    wf.add(Parent())
+    result = await wf.execute()
+    result.unwrap()
+    assert result.results == {"asked": True}
+
+
+async def test_a_context_made_by_hand_can_not_spawn() -> None:
+    with pytest.raises(NotImplementedError):
+        await trouper.ActorContext[Any, Any, Any, Any]().spawn(for_ever)
+
+
+async def test_a_child_that_only_loops_is_asked_and_then_stopped(
+    autojump_clock: MockClock,
+) -> None:
+    """One that looks at ctx.stopping ends; one that does not is stopped after the budget."""
+    ended: list[str] = []
+
+    async def looks(ctx: trouper.ActorContext) -> None:
+        await ctx.stopping.wait()
+        ended.append("looks")
+
+    async def parent(ctx: trouper.ActorContext) -> None:
+        await ctx.spawn(looks)
+        await ctx.spawn(for_ever)
+        await wait_all_tasks_blocked()
+
+    began = trio.current_time()
+    (await run_parent(parent, shutdown=3)).unwrap()
+    assert trio.current_time() - began == pytest.approx(3)
+    assert ended == ["looks"]
+
+
+async def test_children_have_children_and_status_lists_them_all() -> None:
+    """S15: while they are there."""
+    wf = trouper.Workflow()
+    go = trio.Event()
+
+    async def child(ctx: trouper.ActorContext) -> None:
+        grandchild = await ctx.spawn(echo, name="grandchild")
+        async for message in ctx:
+            await grandchild.send(message)
+
+    @wf.actor
+    async def parent(ctx: trouper.ActorContext) -> None:
+        handle = await ctx.spawn(child, name="child")
+        await handle.send("x")
+        await go.wait()
+
+    async with wf.open() as run:
+        await wait_all_tasks_blocked()
+        status = run.status()
+        names = ["parent", "parent/child", "parent/child/grandchild"]
+        assert list(status.nodes) == names
+        assert [(edge.source, edge.target, edge.sent) for edge in status.edges if edge.sent] == [
+            ("parent", "parent/child", 1),
+            ("parent/child", "parent/child/grandchild", 1),
+        ]
+        go.set()
+        result = await run.wait()
+        assert list(result.nodes) == ["parent"]
+
+
+async def test_cancelling_the_run_ends_children_too() -> None:
+    """X6, P2: with those that wait to be restarted, whatever kind they are."""
+    wf = trouper.Workflow()
+    handles: list[Any] = []
+
+    class Sleeps:
+        async def execute(self, ctx: trouper.TaskContext) -> None:
+            await trio.sleep_forever()
+
+    @wf.actor
+    async def parent(ctx: trouper.ActorContext) -> None:
+        slow = trouper.Backoff(min=1000, max=1000)
+        handles.append(await ctx.spawn(for_ever))
+        handles.append(await ctx.spawn(Sleeps))
+        handles.append(await ctx.spawn(always, backoff=slow, max_restarts=99))
+        await trio.sleep_forever()
+
+    async with wf.open() as run:
+        await wait_all_tasks_blocked()
+        run.cancel()
+    assert [handle.state for handle in handles] == ["cancelled"] * 3
+
+
+async def test_a_message_that_is_spawned_over_lends_its_context() -> None:
+    """X1: without its deadline, which is the message's own."""
+    wf = trouper.Workflow()
+    seen: list[Any] = []
+
+    async def child(ctx: trouper.ActorContext) -> None:
+        seen.append(ctx.custom_context)
+        await ctx.send(1)
+
+    @wf.actor
+    async def parent(ctx: trouper.ActorContext) -> None:
+        async for _ in ctx:
+            await (await ctx.spawn(child)).wait()
+
+    async with wf.open() as run:
+        await run.send(1, custom_context={"tenant": "a"}, timeout=1e6)
+        await wait_all_tasks_blocked()
+    assert seen == [{"tenant": "a"}]
+
+
+async def test_nothing_is_kept_of_children_that_have_ended() -> None:
+    """S18: what a child was made with can be collected, though its handle is kept."""
+
+    class Large:
+        async def run(self, ctx: trouper.ActorContext) -> None: ...
+
+    seen: list[weakref.ref[Any]] = []
+    handles: list[Any] = []
+
+    async def parent(ctx: trouper.ActorContext) -> None:
+        for _ in range(50):
+            body = Large()
+            seen.append(weakref.ref(body))
+            handles.append(await ctx.spawn(body, name="large"))
+            del body
+            await handles[-1].wait()
+        gc.collect()
+        ctx.set_result("alive", sum(ref() is not None for ref in seen))
+
+    result = await run_parent(parent)
+    result.unwrap()
+    assert result.results["alive"] <= 1, "the last one's frame may still be there"
+
+
+async def test_a_spawned_pool_stops_side_by_side(autojump_clock: MockClock) -> None:
+    """S12: dynamic children stop in parallel, each within its own budget."""
+
+    class Slow:
+        async def run(self, ctx: trouper.ActorContext) -> None:
+            await trio.sleep_forever()
+
+        async def stop(self, ctx: trouper.ActorContext, reason: str) -> None:
+            await trio.sleep(2)
+
+    async def parent(ctx: trouper.ActorContext) -> None:
+        for _ in range(20):
+            await ctx.spawn(Slow, shutdown=math.inf)
+        await wait_all_tasks_blocked()
+        raise Told
+
+    began = trio.current_time()
+    await run_parent(parent, max_restarts=0)
+    assert trio.current_time() - began == pytest.approx(2)
