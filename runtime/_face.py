@@ -82,7 +82,10 @@ from .tasks._bound_task import SyncTask as SyncTask
 from .tasks._custom_context import custom_context as custom_context
 from .tasks._custom_context import get_custom_context as get_custom_context
 from .tasks._environment import TaskEnvironment as TaskEnvironment
+from .tasks._gather import gather as gather
 from .tasks._groups import group as group
+from .tasks._map import TaskMap as TaskMap
+from .tasks._map import map as map
 from .tasks._outputs import Outputs as Outputs
 from .tasks._runner import Runner as Runner
 from .tasks._runner import with_runcontext as with_runcontext

@@ -14,7 +14,7 @@ from ...actors._task_context import TaskContext
 if TYPE_CHECKING:
     from ._bridge import Bridge
     from ._calls import Calls
-    from ._stream import Running
+    from ._feed import Feed
 
 Phase = Literal["waiting", "running", "completed", "failed", "cancelled"]
 
@@ -34,13 +34,13 @@ class Action:
         "counts",
         "ended",
         "error",
+        "feeds",
         "group",
         "level",
         "name",
         "parent",
         "phase",
         "started",
-        "streams",
         "task",
     )
 
@@ -66,7 +66,7 @@ class Action:
         """Of the attempt that runs now."""
         self.bridge: Bridge | None = None
         """How its thread calls what needs an event loop; None outside of threads."""
-        self.streams: set[Running] | None = None
+        self.feeds: set[Feed] | None = None
         """Those that it has opened and not read to their end."""
 
     def next_name(self, task: str) -> str:
@@ -114,6 +114,13 @@ def context_for(action: Action, base: TaskContext[Any, Any, Any]) -> CallContext
     return context
 
 
+def _phase_of(action: Action) -> Phase:
+    caller = action.parent
+    if action.phase == "waiting" and caller is not None and caller.ended:
+        return "cancelled"  # its caller has never awaited it, or was cancelled before
+    return action.phase
+
+
 class ActionReport(msgspec.Struct, frozen=True, kw_only=True):
     """One action of a run, and those that it called."""
 
@@ -158,7 +165,7 @@ def report(root: Action) -> ActionReport:
         made[id(each)] = ActionReport(
             name=each.name,
             task=each.task,
-            phase=each.phase,
+            phase=_phase_of(each),
             attempts=each.attempts,
             started=each.started,
             ended=each.ended,

@@ -111,7 +111,7 @@ class StreamTask(BoundTask[P], Generic[P, R]):
         """
         action, base, bound, bound_named = self._open(args, named)
         bridge = None if trio.lowlevel.in_trio_task() else bridge_of(action)
-        return TaskStream(self.spec, action, base, bound, bound_named, bridge=bridge)
+        return TaskStream((self.spec, action, base, bound, bound_named), bridge=bridge)
 
 
 def _refuse_blocking(spec: Spec, what: str) -> None:

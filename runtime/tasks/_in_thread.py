@@ -15,7 +15,7 @@ from ._perform import (
     Args,
     Base,
     Named,
-    close_streams,
+    close_feeds,
     failure_of,
     note_attempt,
     open_attempt,
@@ -42,11 +42,15 @@ def call_from_thread(spec: Spec, action: Action, base: Base, args: Args, named: 
     return _perform(spec, action, base, args, named)
 
 
+def bridge_below(caller: Action) -> Bridge:
+    """Return how what an action calls in its thread gets into the event loop."""
+    return PlainBridge() if caller.bridge is None else caller.bridge
+
+
 def bridge_of(action: Action) -> Bridge:
-    """Return how what an action calls from a thread gets into the event loop."""
-    parent = action.parent
-    bridge = None if parent is None else parent.bridge
-    return PlainBridge() if bridge is None else bridge
+    """Return the bridge of the action's caller."""
+    assert action.parent is not None
+    return bridge_below(action.parent)
 
 
 def _perform(spec: Spec, action: Action, base: Base, args: Args, named: Named) -> Any:
@@ -95,7 +99,7 @@ def _attempts(
                 raise
             note_attempt(action, error, delay)
         # In the event loop, where a cancel ends it.
-        bridge_of(action).call(trio.sleep, delay)
+        bridge_below(action).call(trio.sleep, delay)
 
 
 def _attempt(spec: Spec, action: Action, base: Base, args: Args, named: Named) -> Any:
@@ -107,7 +111,7 @@ def _attempt(spec: Spec, action: Action, base: Base, args: Args, named: Named) -
     try:
         value = own.run(partial(spec.function, *args, **named))
     finally:
-        if action.streams:
-            bridge_of(action).call(close_streams, action)
+        if action.feeds:
+            bridge_below(action).call(close_feeds, action)
     check = spec.check_result
     return value if check is None else check(value)

@@ -122,8 +122,8 @@ async def _attempt(spec: Spec, action: Action, base: Base, args: Args, named: Na
         else:
             value = await _body_in_time(spec, action, own, args, named, timeout)
     finally:
-        if action.streams:
-            await close_streams(action)
+        if action.feeds:
+            await close_feeds(action)
     check = spec.check_result
     return value if check is None else check(value)
 
@@ -152,11 +152,11 @@ async def _body_in_time(
     )
 
 
-async def close_streams(action: Action) -> None:
-    """End the streams that an action has opened and not read to their end, and wait for that."""
+async def close_feeds(action: Action) -> None:
+    """End the streams and maps that an action has not read to their end, and wait for that."""
     with trio.CancelScope(shield=True):
-        for stream in tuple(action.streams or ()):
-            await stream.aclose()
+        for feed in tuple(action.feeds or ()):
+            await feed.aclose()
 
 
 def note_attempt(action: Action, error: Exception, delay: float) -> None:
