@@ -41,8 +41,6 @@ class Attended(Leases):
 
     def divert(self, control: ControlPoint | None) -> None:
         """Let the next message, in or out, come by what was asked; None: by the short cuts."""
-        if control is None and self.control is None:
-            return
         self.control = control
         for outlet in self.outlets:
             outlet.gate = control

@@ -122,14 +122,20 @@ class ControlPoint:
         if self._bucket is not None:
             self._bucket = self._bucket.spend(messages)
 
-    def lets_out(self) -> bool:
-        """Return whether the actor may send a message that it makes of its own accord now."""
-        if self._is_telling:
+    def lets_out(self, leased: object) -> bool:
+        if leased is not None or self._is_telling:
             return True
         if before_sending(self.asked) is not Step.GO:
             return False
         bucket = self._refill()
         return bucket is None or bucket.whole() > 0
+
+    def pays(self, leased: object) -> bool:
+        if not self.lets_out(leased):
+            return False
+        if leased is None and not self._is_telling:
+            self.spend()
+        return True
 
     async def let_out(self) -> None:
         """Do what was asked, before such a message is sent; look again afterwards."""
@@ -187,5 +193,8 @@ class ControlPoint:
 
     def _settle_in(self) -> None:
         """End the short cuts of the message path, or give them back when nothing is to be done."""
-        is_idle = not self.is_asked and self.rate is None
-        self.box.divert(None if is_idle else self)
+        if self.is_asked or self.rate is not None:
+            self.box.divert(self)
+        elif self.box.control is self:
+            # Or else something was asked anew before its task has looked here.
+            self.box.divert(None)

@@ -4,16 +4,20 @@ from typing import Protocol
 
 
 class Gate(Protocol):
-    """Asked before each message that a sender makes from no other."""
+    """Asked before each message is sent. What is made from a message in hand always may be."""
 
-    def lets_out(self) -> bool:
-        """Return whether one may be sent now."""
+    def lets_out(self, leased: object) -> bool:
+        """Return whether a message may be sent now.
+
+        Args:
+            leased: what the sender has in hand; None: it makes the message of its own accord.
+        """
+        ...
+
+    def pays(self, leased: object) -> bool:
+        """Return whether one may be sent now; then it is counted, and must be sent at once."""
         ...
 
     async def let_out(self) -> None:
         """Do what was asked, or wait; look again afterwards."""
-        ...
-
-    def spend(self, messages: int = 1) -> None:
-        """Count messages that have passed."""
         ...

@@ -207,10 +207,8 @@ class Outlet:
                 lane.place(payload, message_context.get(), lineage.next_origin(), False)
                 self.last = payload
             else:
-                # Lanes came or went during the wait.
-                self._place(payload, lineage.next_origin(), False)
-                if self._ending:
-                    raise EndOfOutput(self._ending, lineage)
+                # Lanes came or went during the wait, or something was asked of the sender.
+                await self.put(payload)
             return
         resent = lineage.leased is not None and lineage.emitted_now() < lineage.resend
         if resent and self.skip:
@@ -219,8 +217,8 @@ class Outlet:
         elif self.held is not None and lineage.leased is not None:
             self._hold(payload)
         else:
-            if self.gate is not None:
-                await self.pass_gate()
+            while self.gate is not None and not self.gate.lets_out(lineage.leased):
+                await self.gate.let_out()
             if not self.lanes:
                 # Nobody reads, so nobody ever makes this task wait: it must let others run itself.
                 await self._make_room(self.meter.grant(1))
@@ -228,17 +226,11 @@ class Outlet:
                 if lane.sent >= lane.limit:
                     await self._make_room(self.meter.grant(max(1, lane.sent - self._granted_at)))
                     break
+            if self.gate is not None and not self.gate.pays(lineage.leased):
+                return await self.put(payload)
             self._place(payload, lineage.next_origin(), resent)
         if self._ending:
             raise EndOfOutput(self._ending, lineage)
-
-    async def pass_gate(self) -> None:
-        """Wait until the sender may make a message. What it makes from one in hand always may."""
-        while self.gate is not None and self.lineage.leased is None:
-            if self.gate.lets_out():
-                self.gate.spend()
-                break
-            await self.gate.let_out()
 
     async def put_many(self, payloads: Sequence[Any]) -> None:
         """Send messages in order, as many at once as there is room for.

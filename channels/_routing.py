@@ -159,8 +159,6 @@ class RoutingOutlet(Outlet, ABC):
         elif self.held is not None and lineage.leased is not None:
             self._hold(payload)
         else:
-            if self.gate is not None:
-                await self.pass_gate()
             answer = self.ask(payload)
             if not (self._plain and self._credit > 0 and self.put_at_once(payload, answer)):
                 await self._send(payload, answer, resent)
@@ -212,6 +210,8 @@ class RoutingOutlet(Outlet, ABC):
                 # Before anything is lost, a reader that could take it now gets its turn.
                 await trio.lowlevel.checkpoint()
                 turns += 1
+            elif self.gate is not None and not self.gate.pays(self.lineage.leased):
+                await self.gate.let_out()
             else:
                 break
             self._credit = self._granted = self.meter.restart()

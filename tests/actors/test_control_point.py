@@ -313,3 +313,51 @@ async def test_whoever_hears_nothing_is_not_disturbed() -> None:
         point_of(stage).ask(NOTHING_ASKED.tell(trouper.Down(node="b", reason="normal", at=0.0)))
         stage.end()
     assert got == [1]
+
+
+async def test_what_is_asked_before_a_task_has_woken_is_not_forgotten() -> None:
+    """X5: paused, resumed and paused again in one go; it wakes into the second pause."""
+    got: list[int] = []
+    stage = Stage(collecting(got))
+    async with trio.open_nursery() as nursery:
+        stage.begin(nursery)
+        await wait_all_tasks_blocked()
+        first = point_of(stage)
+        first.ask(NOTHING_ASKED.pause())
+        await wait_all_tasks_blocked()
+        first.ask(first.asked.resume())
+        second = point_of(stage)
+        assert second is not first
+        second.ask(NOTHING_ASKED.pause())
+        stage.feed(1)
+        await wait_all_tasks_blocked()
+        assert (got, stage.box.control) == ([], second)
+        second.ask(second.asked.resume())
+        stage.end()
+    assert got == [1]
+
+
+async def test_a_source_that_waits_for_room_is_held_too() -> None:
+    """X5: no send returns while it is paused, not even one that has begun before."""
+    accepted: list[int] = []
+
+    async def counting(ctx: trouper.ActorContext) -> None:
+        for number in range(3):
+            await ctx.send(number)
+            accepted.append(number)
+
+    stage = Stage(counting, out_capacity=1)
+    async with trio.open_nursery() as nursery:
+        stage.begin(nursery)
+        await wait_all_tasks_blocked()
+        assert accepted == [0]
+        point = point_of(stage)
+        point.ask(NOTHING_ASKED.pause())
+        assert stage.sent() == [0]
+        await wait_all_tasks_blocked()
+        assert accepted == [0]
+        point.ask(point.asked.resume())
+        for number in (1, 2):
+            await wait_all_tasks_blocked()
+            assert stage.sent() == [number]
+    assert accepted == [0, 1, 2]

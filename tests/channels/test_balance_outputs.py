@@ -207,16 +207,19 @@ class OneAtATime:
         self.left = 1
         self.held = 0
 
-    def lets_out(self) -> bool:
-        return self.left > 0
+    def lets_out(self, leased: object) -> bool:
+        return leased is not None or self.left > 0
+
+    def pays(self, leased: object) -> bool:
+        if not self.lets_out(leased):
+            return False
+        self.left -= leased is None
+        return True
 
     async def let_out(self) -> None:
         self.held += 1
         self.left = 1
         await trio.lowlevel.checkpoint()
-
-    def spend(self, messages: int = 1) -> None:
-        self.left -= messages
 
 
 async def test_a_source_passes_its_gate_before_each_message() -> None:
