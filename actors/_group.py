@@ -95,6 +95,9 @@ class Group:
         self.incarnation += 1
         self.state = "restarting" if self.incarnation > 1 else "running"
         self._counted.clear()
+        for member in self.members:
+            if isinstance(member, Child):
+                member.forgive()
         self._failure = self._then = None
         self._worker.deadline = math.inf
         self._agenda.reopen()

@@ -195,7 +195,8 @@ class Leases(Returns, Lineage):
             message count once.
         """
         batch, leased = self._envelopes_of_batch(), self.leased
-        counts = leased is None or leased.attempt == 1
+        # Without a limit of attempts nothing else would ever end a crash loop.
+        counts = leased is None or leased.attempt == 1 or self.max_attempts == math.inf
         if batch:
             # Nobody knows which one was at fault: they come again one by one, and only then count.
             self._suspects = frozenset((each.source, each.seq) for each in batch)

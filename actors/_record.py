@@ -219,6 +219,11 @@ class Child:
         """Return whether it will end then: it lives on what it was given."""
         return True
 
+    def forgive(self) -> None:
+        """Forget the failures that count: its group is started afresh."""
+        self.counted = _NONE_COUNTED
+        self.streak = 0
+
     def may_go_on(self) -> bool:
         """Return whether there can be more to do after a normal return."""
         return False

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from ._cli_groups import declared_groups
 from ._cli_load import load_workflow
 from ._cli_problem import Problem
 from ._cli_text import columns, count, plain
@@ -39,6 +40,8 @@ def check(target: str) -> Iterator[str]:
     )
     head = ("node", "kind", "upstreams", "what a restart meets")
     yield from columns([head, *map(_row, nodes.values())])
+    if workflow.groups:
+        yield from declared_groups(workflow.groups.values())
 
 
 def _row(node: Node) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from ..actors._dead_letters import DeadLetter
 from ..actors._failure import OURS, summarize
+from ._cli_groups import groups_of_run
 from ._cli_plain import restarts_of
 from ._cli_text import columns, count, plain, plain_lines, shown
 from ._drain_report import ActorDrain, DrainReport
@@ -24,6 +25,9 @@ def closing_report(result: WorkflowResult) -> Iterator[str]:
         yield f"  cut short when the drain's time was up: {', '.join(map(plain, result.cut_short))}"
     yield ""
     yield from _nodes(result)
+    if result.groups:
+        yield ""
+        yield from groups_of_run(result.groups.values())
     if result.edges:
         yield ""
         yield from _edges(result.edges)
