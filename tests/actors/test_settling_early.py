@@ -303,6 +303,20 @@ async def test_others_go_on_while_a_message_waits(
     assert stage.ledger() == {"sent": 3, "queued": 0, "in hand": 0, "given up": 0}
 
 
+async def test_no_delay_is_none_at_all(autojump_clock: MockClock) -> None:
+    """V3: as without the option, it comes before new messages."""
+    seen: list[int] = []
+
+    async def body(ctx: ActorContext) -> None:
+        async for n in ctx:
+            seen.append(n)
+            if message(ctx).attempt == 1:
+                ctx.reject("again")
+
+    await later_stage(body, delay=0).live(1, 2)
+    assert seen == [1, 1, 2, 2]
+
+
 async def test_a_released_message_waits_too(autojump_clock: MockClock) -> None:
     """X26: as after a first failure; else "not now" would be asked again at once."""
     seen: list[float] = []

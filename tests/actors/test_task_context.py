@@ -169,6 +169,17 @@ def test_dead_letters_keep_the_newest_and_count_all() -> None:
     assert msgspec.structs.asdict(letters[0])["attempts"] == letters[0].failures == ()
 
 
+def test_dead_letters_remember_the_newest_that_were_put_back() -> None:
+    store = DeadLetters(bound=2)
+    letters = [trouper.DeadLetter("node", trouper.Envelope(n, "a", n), "x") for n in range(3)]
+    for letter in letters:
+        store.add(letter)
+        assert store.take(letter)
+        assert not store.take(letter)
+    assert [store.was_put_back(letter) for letter in letters] == [False, True, True]
+    assert (len(store), store.total, store.taken, store.fallen_out) == (0, 3, 3, 0)
+
+
 async def test_stopping_is_set_once_and_wakes_all() -> None:
     stopping = Stopping()
     assert not stopping

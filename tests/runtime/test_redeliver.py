@@ -99,6 +99,32 @@ async def test_a_letter_of_an_earlier_run() -> None:
     assert (result.edges[1].sent, result.edges[1].acknowledged) == (2, 2)
 
 
+async def test_the_id_of_a_derived_message_tells_its_run_too() -> None:
+    wf = trouper.Workflow("derived")
+    seen: list[str] = []
+
+    @wf.actor
+    async def twice(ctx: ActorContext) -> AsyncIterator[int]:
+        async for n in ctx:
+            yield n
+            yield -n
+
+    @wf.actor(depends_on="twice", max_attempts=1)
+    async def sink(ctx: ActorContext) -> None:
+        async for n in ctx:
+            assert ctx.message is not None
+            seen.append(ctx.message.id)
+            if n < 0 and len(seen) == 2:
+                ctx.reject("negative")
+
+    async with wf.open() as before:
+        await before.send(1, "twice")
+    async with wf.open() as run:
+        assert await run.redeliver((await before.wait()).dead_letters) == 1
+    assert seen[2] == f"{before.name}/{seen[1]}"
+    assert seen[1].endswith("/twice.2")
+
+
 async def test_a_message_from_outside_of_an_earlier_run() -> None:
     picky = Picky(1)
     wf = trouper.Workflow("alone")
