@@ -11,6 +11,7 @@ from ...actors._run_context import RunContext
 from .._report import RunCancelled
 from ._action import ActionReport, Phase
 from ._outputs import Outputs
+from .errors import RuntimeUserError
 
 if TYPE_CHECKING:
     from ._work import Work
@@ -120,6 +121,8 @@ class Run:
     def _end(self, phase: Phase) -> None:
         if self._error is not None:
             self._reason = str(self._error)
+            if isinstance(self._error, RuntimeUserError):
+                self._error.run = self
         elif phase == "cancelled" and not self._reason:
             self._reason = "cancelled from outside"
         elif phase == "completed":

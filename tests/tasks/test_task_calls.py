@@ -146,7 +146,7 @@ async def test_each_body_has_context_variables_of_its_own() -> None:
 
 async def test_a_call_outside_of_a_run_names_the_way_in() -> None:
     with pytest.raises(RuntimeError, match=r"'double'.*trouper\.with_runcontext\(\.\.\.\)\.run"):
-        double(3)
+        await double(3)
 
 
 async def test_others_run_beside_a_task_that_calls_and_never_waits() -> None:
