@@ -16,6 +16,9 @@ def _unread(cell: Cell) -> list[Lane]:
     child = cell.child
     if not isinstance(child, ActorChild) or child.mailbox.owner is not None:
         return []
+    control = child.mailbox.control
+    if control is not None and control.is_asked:
+        return []  # paused, or told to end: it could not
     return [lane for lane in child.mailbox.lanes if not lane.source.startswith("@")]
 
 

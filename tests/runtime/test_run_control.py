@@ -323,6 +323,19 @@ async def test_nodes_that_ask_while_the_run_drains_are_told_so(autojump_clock: M
     assert (await run.wait()).status == "completed"
 
 
+async def test_nobody_is_blamed_for_what_was_asked_of_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It has never read its input, because it was killed before it could."""
+    wf = trouper.Workflow()
+    wf.actor(name="source")(counts(100))
+    wf.actor(name="sink", depends_on="source")(collects([]))
+    async with wf.open() as run:
+        run.kill("sink")
+        await run.wait()
+    assert caplog.records == []
+
+
 async def test_what_cannot_be_controlled_is_named() -> None:
     wf = trouper.Workflow()
     wf.task(name="task")(sleeps(0, 1))
