@@ -77,6 +77,7 @@ class Worker(Mailbox):
         self.hub = cast("Mailbox", SimpleNamespace(outlets=(), timeout=None))
         super().__init__(hub.name, hub.meter, base=hub.base)
         self.hub = hub
+        self.desk = hub.desk
         self.keyed = hub.keyed
         self.keeps_ids = hub.keeps_ids
         self.holds = hub.holds
@@ -113,6 +114,7 @@ class Worker(Mailbox):
                 await self._turn()
                 payload = self.hand_out(self._take_one())
                 if payload is not NOTHING:
+                    self._note_passed(1)
                     return payload
         except BaseException:
             self.bind(self.base)
@@ -135,6 +137,7 @@ class Worker(Mailbox):
                     self._expect_resent(0)
                     payloads = self._lease_many(self.hub._pop_many(most))
                 if payloads:
+                    self._note_passed(len(payloads))
                     return payloads
         except BaseException:
             self.bind(self.base)
@@ -148,6 +151,14 @@ class Worker(Mailbox):
         self._look()
         if self.hub.owner is None:
             self.hub.owner = self.owner
+
+    def _note_passed(self, messages: int) -> None:
+        """Do at a boundary what an actor does that something was asked of."""
+        hub = self.hub
+        if hub.control is not None:
+            hub.control.spend(messages)
+        if hub.config is not None:
+            hub.adopt_config()
 
     def _take_one(self) -> Envelope[Any]:
         hub = self.hub
@@ -180,41 +191,71 @@ class Worker(Mailbox):
                     await trio.lowlevel.checkpoint()
                 if hub.later:
                     hub._fall_due(trio.current_time())
-                if hub.returned:
+                if hub.control is None and hub.returned:
                     await trio.lowlevel.checkpoint()  # one that is given back for ever lets others
                     if hub.returned:
                         return
-                elif hub.credit > 0:
+                elif hub.control is None and hub.credit > 0:
                     return
                 elif team.is_led:
                     await team.line.park()
                 else:
                     team.is_led = True
                     try:
-                        await self._lead()
+                        if await self._lead():
+                            return
                     finally:
                         team.is_led = False
         finally:
             if not team.is_led:
                 team.line.unpark()
 
-    async def _lead(self) -> None:
-        """Wait for input, or until one that comes again is due, or anything has been settled."""
+    async def _lead(self) -> bool:
+        """Wait for input, or until one that comes again is due, or anything has been settled.
+
+        Returns:
+            True if there is something to take now, and whoever was asked lets it through.
+        """
         hub = self.hub
         if hub._waiting or hub.parked is not None:
             raise trio.BusyResourceError(
                 f"a task of {hub.name!r} waits in receive(); take all of its messages with "
                 "`async with ctx.leased() as message`, or none"
             )
+        if hub.control is not None:
+            self.bind(self.base)
+            try:
+                await hub.control.attend()
+            except EndOfInput as end:
+                return await self._end(end)
+            if hub.returned:
+                return await self._is_let_through()
         later = hub.later
         with trio.CancelScope(deadline=later.next_at if later else math.inf):
             if not later or not later.is_full():
                 try:
-                    return await hub.wait()
+                    await hub.wait()
                 except EndOfInput as end:
-                    if not later and not any(map(_is_held, self.team.leases)):
-                        raise EndOfInput(str(end), self) from None
+                    if not later:
+                        return await self._end(end)
+                else:
+                    return hub.control is not None and await self._is_let_through()
             await hub.park()
+        return False
+
+    async def _is_let_through(self) -> bool:
+        """Return whether something is there and may pass now, in spite of what was asked."""
+        hub = self.hub
+        if not (hub.returned or hub.credit > 0):
+            return False
+        return hub.control is None or await hub.control.admit() > 0
+
+    async def _end(self, end: EndOfInput) -> bool:
+        """Wait until others have settled what they hold, if any do: only then is it the end."""
+        if not any(map(_is_held, self.team.leases)):
+            raise EndOfInput(str(end), self) from None
+        await self.hub.park()
+        return False
 
     def _look(self) -> None:
         """Let the lease that leads look again."""

@@ -1,0 +1,141 @@
+"""Pause, resume, stop, rate and death notices where an actor has several messages in hand."""
+
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+import trouper
+
+Context = trouper.ActorContext[Any, Any, Any, Any]
+
+
+def pool(seconds: float, into: list[Any], *, leased: bool) -> Any:
+    async def bodies(ctx: Context) -> None:
+        async for message in ctx:
+            await trio.sleep(seconds)
+            into.append(message)
+
+    async def blocks(ctx: Context) -> None:
+        async def work() -> None:
+            while True:
+                async with ctx.leased() as message:
+                    await trio.sleep(seconds)
+                    into.append(message)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(work)
+
+    return blocks if leased else bodies
+
+
+@pytest.fixture(params=[False, True], ids=["bodies", "blocks"])
+def leased(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+def graph(seconds: float, into: list[Any], *, leased: bool, **options: Any) -> trouper.Workflow:
+    workflow = trouper.Workflow()
+    if not leased:
+        options["concurrency"] = 3
+    workflow.actor(name="pool", **options)(pool(seconds, into, leased=leased))
+    return workflow
+
+
+async def test_pause_holds_the_next_messages_of_all(
+    autojump_clock: MockClock, leased: bool
+) -> None:
+    """X5: what is in hand is finished; nothing is lost by resuming."""
+    done: list[int] = []
+    async with graph(1, done, leased=leased).open() as run:
+        for number in range(5):
+            await run.send(number)
+        await trio.sleep(0.5)
+        run.pause("pool")
+        await trio.sleep(10)
+        assert sorted(done) == [0, 1, 2]
+        run.resume("pool")
+        await trio.sleep(5)
+        assert sorted(done) == [0, 1, 2, 3, 4]
+        run.pause("pool")
+        await run.send(5)
+        await trio.sleep(10)
+        assert len(done) == 5
+        run.resume("pool")
+        await run.drain()
+    assert sorted(done) == [0, 1, 2, 3, 4, 5]
+
+
+async def test_stop_ends_each_after_its_message(autojump_clock: MockClock, leased: bool) -> None:
+    """A2: stop does not interrupt what is in hand, and comes before what is queued."""
+    done: list[int] = []
+    async with graph(2, done, leased=leased).open() as run:
+        for number in range(20):
+            await run.send(number)
+        await trio.sleep(1)
+        await run.stop("pool")
+        assert sorted(done) == [0, 1, 2]
+        assert run.status().nodes["pool"].state == "done"
+    assert len(run.dead_letters()) == 17
+
+
+async def test_stop_ends_those_that_wait(autojump_clock: MockClock, leased: bool) -> None:
+    async with graph(2, [], leased=leased).open() as run:
+        await wait_all_tasks_blocked()
+        await run.stop("pool")
+        assert run.status().nodes["pool"].state == "done"
+
+
+async def test_kill_ends_them_all_at_once(autojump_clock: MockClock, leased: bool) -> None:
+    done: list[int] = []
+    async with graph(100, done, leased=leased).open() as run:
+        for number in range(3):
+            await run.send(number)
+        await trio.sleep(1)
+        run.kill("pool")
+        await wait_all_tasks_blocked()
+        assert done == []
+    assert [letter.reason for letter in run.dead_letters()] == ["killed"] * 3
+
+
+async def test_a_rate_limit_is_that_of_all_together(
+    autojump_clock: MockClock, leased: bool
+) -> None:
+    done: list[int] = []
+    workflow = graph(0.001, done, leased=leased, rate=trouper.Rate(2, per=10))
+    async with workflow.open() as run:
+        for number in range(6):
+            await run.send(number)
+        await trio.sleep(1)
+        assert len(done) == 2
+        await trio.sleep(10)
+        assert len(done) <= 4
+        await run.drain(budget=100)
+    assert sorted(done) == [0, 1, 2, 3, 4, 5]
+
+
+async def test_each_body_has_the_newest_configuration(autojump_clock: MockClock) -> None:
+    """X4: every message is handled under one configuration, whichever body has it."""
+    seen: list[tuple[int, Any]] = []
+    workflow = trouper.Workflow()
+
+    @workflow.actor(concurrency=2)
+    async def bodies(ctx: Context) -> None:
+        async for number in ctx:
+            before = ctx.config["v"]
+            await trio.sleep(1)
+            assert ctx.config["v"] == before
+            seen.append((number, before))
+
+    async with workflow.open(config={"v": 1}) as run:
+        for number in range(2):
+            await run.send(number)
+        await trio.sleep(0.5)
+        with trio.move_on_after(1):
+            await run.reconfigure("bodies", config={"v": 2})
+        for number in range(2, 6):
+            await run.send(number)
+        await run.drain()
+    assert sorted(seen) == [(0, 1), (1, 1), (2, 2), (3, 2), (4, 2), (5, 2)]
