@@ -4,8 +4,8 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import trio
+from msgspec.structs import replace
 from trio.lowlevel import current_task, wait_task_rescheduled
 
 from ..actors._ask import Question, WhenRestarting, check_restarting, check_timeout
@@ -74,7 +74,7 @@ class Asking:
     def complete(self, reports: dict[str, NodeReport]) -> None:
         """Put into the nodes' reports what is known here."""
         for name, late in self.late.items():
-            reports[name] = msgspec.structs.replace(reports[name], late_replies=late)
+            reports[name] = replace(reports[name], late_replies=late)
 
     async def ask(
         self,
@@ -105,32 +105,11 @@ class Asking:
             x = convert(route.child.name, x)
         if route.child.state is not State.RUNNING or route.lane.ended:
             route = self._look_at(route, x, restarting, asker)
-        context = message_context.get()
-        if context is NO_CONTEXT:
-            context = self._run.settings.message_context
-        task = current_task()
-        question = Question(
-            route.child.name,
-            task,
-            asker,
-            math.inf if timeout is None else trio.current_time() + timeout,
-            None if reply_from is None else self._tap(reply_from),
-            context.tracking,
-            self.note_late,
-        )
-        context = msgspec.structs.replace(context, tracking=(*context.tracking, question))
-        watch = self._watch
-        owners = watch.owners
+        question, context = self._question(route, asker, timeout, reply_from)
+        task, owners = question.owner, self._watch.owners
         owners[task] = question
-        if question.deadline < watch.wakes_at:
-            watch.hurry(question.deadline)
         try:
-            lane, owner = route.lane, route.box.owner
-            is_simple = asker is None or not (owner in owners or route.box.shared is not None)
-            if is_simple and (lane.armed or (lane.overflow == "block" and not lane.is_full())):
-                open_piece(lane, context)
-                lane.place(x, context, route.inlet.lineage.next_origin(), False)
-            else:
+            if not self._place_at_once(route, question, x, context):
                 await self._place(route, question, x, context)
             if question.outcome is None and question.reply is NOTHING:
                 question.task = task
@@ -139,11 +118,34 @@ class Asking:
             del owners[task]
             if question.reply is NOTHING:
                 question.outcome = question.outcome or "abandoned"
-            if reply_from is not None:
+            if question.reply_from is not None:
                 self._untap(question.reply_from)
         if question.reply is not NOTHING:
             return question.reply
         raise self._error(route.child, question, x, timeout)
+
+    def _question(
+        self, route: Route, asker: Leases | None, timeout: float | None, reply_from: Any
+    ) -> tuple[Question, MessageContext]:
+        """Return a question and the context that its message carries."""
+        context = message_context.get()
+        if context is NO_CONTEXT:
+            context = self._run.settings.message_context
+        deadline = math.inf if timeout is None else trio.current_time() + timeout
+        watch = self._watch
+        if deadline < watch.wakes_at:
+            watch.hurry(deadline)
+        tap = None if reply_from is None else self._tap(reply_from)
+        question = Question(
+            route.child.name,
+            current_task(),
+            asker,
+            deadline,
+            tap,
+            context.tracking,
+            self.note_late,
+        )
+        return question, replace(context, tracking=(*context.tracking, question))
 
     # -- where it goes -----------------------------------------------------------------------
 
@@ -184,6 +186,21 @@ class Asking:
         lane.weak = True
         self._routes[child.name] = route = Route(child, self._run.open_lane(lane, child), Any)
         return route
+
+    def _place_at_once(
+        self, route: Route, question: Question, x: Any, context: MessageContext
+    ) -> bool:
+        """Send a question if nothing has to be looked at before; return whether it was sent."""
+        if question.asked_by is not None:
+            box = route.box
+            if box.shared is not None or box.owner in self._watch.owners:
+                return False
+        lane = route.lane
+        if not lane.armed and (lane.overflow != "block" or lane.is_full()):
+            return False
+        open_piece(lane, context)
+        lane.place(x, context, route.inlet.lineage.next_origin(), False)
+        return True
 
     async def _place(
         self, route: Route, question: Question, x: Any, context: MessageContext
