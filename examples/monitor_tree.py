@@ -7,11 +7,11 @@
     |- alarms
     '- operator                    significant: the monitor goes home with it
 
-Run: `trouper run examples/monitor_tree.py`. The reader fails, and is started again at once; its third
-failure is one too many for the group `sensors`, which stops its members backwards and gives up. The
-group around it starts it again, with a new connection. The third connection works; the operator
-hears one alarm, ends, and the monitor with it. The closing report tells that story. `trouper check`
-and `trouper graph` show the groups.
+Run: `trouper run examples/monitor_tree.py`. The reader fails, and is started again at once; its
+third failure is one too many for the group `sensors`, which stops its members backwards and gives
+up. The group around it starts it again, with a new connection. The third connection works; the
+operator hears one alarm, ends, and the monitor with it. The closing report tells that story.
+`trouper check` and `trouper graph` show the groups.
 """
 
 import trio

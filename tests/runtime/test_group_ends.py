@@ -33,7 +33,7 @@ async def test_a_top_group_that_gives_up_fails_the_run_with_the_story() -> None:
         yield "poison"
         await trio.sleep_forever()
 
-    @group.actor(depends_on=feed, backoff=AT_ONCE, max_attempts=None)
+    @group.actor(depends_on=feed, backoff=AT_ONCE)
     async def flaky(ctx: trouper.ActorContext) -> None:
         async for message in ctx:
             raise Told(message)
