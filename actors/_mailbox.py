@@ -14,12 +14,10 @@ from trio.lowlevel import Abort, Task, current_task
 
 from ..channels._context import merge_contexts, message_context
 from ..channels._envelope import Envelope, MessageContext
-from ..channels._inbox import EndOfInput
 from ..channels._outlet import NOTHING
 from ._attended import Attended
 from ._dead_letters import Attempt
 from ._failure import summarize
-from ._later import Later
 from ._lease import NeverRunning
 from ._returns import Returned
 
@@ -53,7 +51,7 @@ class Mailbox(Attended):
                 envelope = await self._next_returned()
             else:
                 if self.later:
-                    if not await self._wait_beside_later(self.later):
+                    if not await self._wait_beside_later(self._wait_for_input):
                         continue
                 elif self.credit <= 0:
                     await self._wait_for_input()
@@ -163,19 +161,6 @@ class Mailbox(Attended):
         except BaseException:
             self.bind(self.base)
             raise
-
-    async def _wait_beside_later(self, later: Later[Returned]) -> bool:
-        """Wait for a new message, but no longer than until one comes again; True: there is one."""
-        with trio.CancelScope(deadline=later.next_at):
-            if not later.is_full():
-                try:
-                    await self._wait_for_input()
-                except EndOfInput:
-                    pass  # those that wait for their time come all the same
-                else:
-                    return self.credit > 0
-            await self.park()
-        return False
 
     def hand_out(self, envelope: Envelope[Any]) -> Any:
         """Return what the actor sees of a message, now in hand; NOTHING if it was given up."""

@@ -5,7 +5,7 @@ What comes again comes before any new message; in the end it is acknowledged or 
 
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -14,7 +14,7 @@ from trio.lowlevel import Task
 
 from ..channels._envelope import Envelope
 from ..channels._fan_in import Join, Joined
-from ..channels._inbox import Inbox
+from ..channels._inbox import EndOfInput, Inbox
 from ..channels._meter import Meter
 from ..channels._parking import ParkingBay
 from ..channels._tracking import Outcome, settle_piece
@@ -139,6 +139,24 @@ class Returns(Inbox):
         assert self.later is not None
         for item in self.later.take_due(now):
             self.come_again(item)
+
+    async def _wait_beside_later(self, wait: Callable[[], Awaitable[None]]) -> bool:
+        """Wait for a new message, but no longer than until one comes again; True: there is one.
+
+        Args:
+            wait: how to wait for a new one.
+        """
+        assert self.later is not None
+        with trio.CancelScope(deadline=self.later.next_at):
+            if not self.later.is_full():
+                try:
+                    await wait()
+                except EndOfInput:
+                    pass  # those that wait for their time come all the same
+                else:
+                    return self.credit > 0
+            await self.park()
+        return False
 
     def comes_again(self) -> bool:
         """Return whether any message comes again, now or later."""
