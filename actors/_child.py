@@ -23,6 +23,7 @@ from ._record import Child as Child
 from ._record import Hook as Hook
 from ._record import Keeper as Keeper
 from ._record import Probe as Probe
+from ._restart_on import Verdict
 from ._resume import gives_up_message, origin_of, resumes
 from ._stopping import Stopping
 from ._task_context import TaskContext
@@ -100,6 +101,12 @@ class TaskChild(Child):
             keeper.broken_off(self, error)
         else:
             self._leave(keeper)
+
+    def accept(self, verdict: Verdict) -> Verdict:
+        if verdict.answer not in ("resume", "stop"):
+            return verdict
+        why = f"restart_on answered {verdict.answer!r}, which means nothing for a task"
+        return Verdict("escalate", why)
 
     def _leave(self, keeper: Keeper) -> None:
         if self.state is not State.DONE:

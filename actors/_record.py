@@ -163,7 +163,11 @@ class Child:
     def judge(self, error: Exception) -> None:
         """Ask `restart_on`, once for each failure."""
         if self.policy.rule is not None and self.verdict is None:
-            self.verdict = self.policy.rule.judge(error)
+            self.verdict = self.accept(self.policy.rule.judge(error))
+
+    def accept(self, verdict: Verdict) -> Verdict:
+        """Return the verdict, or what stands for one that means nothing here."""
+        return verdict
 
     def message_in_failure(self) -> str:
         """Return the id of the message that the last failure had in hand, or ""."""

@@ -13,6 +13,10 @@ class Told(Exception):
     """A failure that a test asked for."""
 
 
+def _nothing() -> None:
+    """Just return."""
+
+
 @define(eq=False)
 class Member:
     """An actor without edges. One object serves all incarnations."""
@@ -28,7 +32,7 @@ class Member:
     start_takes: float = 0.0
     _started: trio.Event = field(factory=trio.Event)
     _told: trio.Event = field(factory=trio.Event)
-    _order: Callable[[], None] | None = None
+    _order: Callable[[], None] = _nothing
 
     async def start(self, ctx: trouper.ActorContext) -> None:
         self.starts += 1
@@ -51,9 +55,7 @@ class Member:
 
     async def run(self, ctx: trouper.ActorContext) -> None:
         self._told = trio.Event()
-        self._order = None
         await self._told.wait()
-        assert self._order is not None
         self._order()
 
     async def ready(self) -> None:
@@ -67,7 +69,7 @@ class Member:
 
     def end(self) -> None:
         """Let it return."""
-        self._tell(lambda: None)
+        self._tell(_nothing)
 
     def _raise(self) -> None:
         raise Told(self.name)
