@@ -17,6 +17,7 @@ from .._convert_message import convert_value
 Check = Callable[[Any], Any]
 """Gives back the value, converted if that was needed; raises TypeError."""
 
+_REFUSED = object()
 _EXACT = (int, str, float, bool, bytes, NoneType)
 _CONTAINERS = frozenset({list, tuple, dict, set, frozenset})
 _PLAIN = frozenset({int, str, bool, NoneType, list, dict, tuple, float, Any})
@@ -65,7 +66,9 @@ def _by_reference(value: Any, hint: Any, owner: str, verb: str) -> Any:
     try:
         converted = msgspec.convert(value, hint, strict=True)
     except msgspec.ValidationError:
-        converted = convert_value(value, hint, owner=owner, verb=verb)
+        converted = _REFUSED
+    if converted is _REFUSED:
+        convert_value(value, hint, owner=owner, verb=verb)  # raises, with all that can be said
     return value if _is_same(value, converted) else converted
 
 

@@ -2,8 +2,9 @@
 
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any, ParamSpec, Protocol, TypeVar, Unpack, overload
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, Unpack, overload
 
+from ...actors._task_context import TaskContext
 from .._names import check_name
 from ._bound_task import AsyncTask, BoundTask, StreamTask, SyncTask, bind_task
 from ._spec import make_spec
@@ -11,6 +12,7 @@ from ._task_options import SharedOptions, TaskOptions, check_options
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Ctx = TaskContext[Any, Any, Any]
 
 
 class _Decorate(Protocol):
@@ -19,12 +21,22 @@ class _Decorate(Protocol):
     # The first match counts; what returns a coroutine also returns something.
     @overload
     def __call__(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]  # so
+        self, function: Callable[Concatenate[Ctx, P], AsyncIterator[R]], /
+    ) -> StreamTask[P, R]: ...
+    @overload
+    def __call__(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]  # so
         self, function: Callable[P, AsyncIterator[R]], /
     ) -> StreamTask[P, R]: ...
     @overload
     def __call__(  # type: ignore[overload-overlap]  # likewise
+        self, function: Callable[Concatenate[Ctx, P], Coroutine[Any, Any, R]], /
+    ) -> AsyncTask[P, R]: ...
+    @overload
+    def __call__(  # type: ignore[overload-overlap]  # likewise
         self, function: Callable[P, Coroutine[Any, Any, R]], /
     ) -> AsyncTask[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[Ctx, P], R], /) -> SyncTask[P, R]: ...
     @overload
     def __call__(self, function: Callable[P, R], /) -> SyncTask[P, R]: ...
 
@@ -51,12 +63,22 @@ class TaskEnvironment:
     # As above.
     @overload
     def task(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]  # so
+        self, function: Callable[Concatenate[Ctx, P], AsyncIterator[R]], /
+    ) -> StreamTask[P, R]: ...
+    @overload
+    def task(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]  # so
         self, function: Callable[P, AsyncIterator[R]], /
     ) -> StreamTask[P, R]: ...
     @overload
     def task(  # type: ignore[overload-overlap]  # likewise
+        self, function: Callable[Concatenate[Ctx, P], Coroutine[Any, Any, R]], /
+    ) -> AsyncTask[P, R]: ...
+    @overload
+    def task(  # type: ignore[overload-overlap]  # likewise
         self, function: Callable[P, Coroutine[Any, Any, R]], /
     ) -> AsyncTask[P, R]: ...
+    @overload
+    def task(self, function: Callable[Concatenate[Ctx, P], R], /) -> SyncTask[P, R]: ...
     @overload
     def task(self, function: Callable[P, R], /) -> SyncTask[P, R]: ...
     @overload

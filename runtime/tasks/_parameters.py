@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, TypedDict, get_args
 from attrs import frozen
 
 from ...actors._run_context import CacheScope, Mode, RunContext, read_only
+from .._names import suggest
 
 CopyStyle = Literal["loaded_modules", "all", "none"]
 LogFormat = Literal["console", "json"]
@@ -127,6 +128,10 @@ def check_parameters(mode: Mode | None, given: Mapping[str, Any]) -> Parameters:
         ValueError: a value is not legal, or two contradict each other.
         NotImplementedError: it has no effect yet, or there is no engine for the mode.
     """
+    for name in given:
+        if name not in RunParameters.__annotations__:
+            hint = suggest(name, RunParameters.__annotations__)
+            raise TypeError(f"with_runcontext has no parameter {name!r};{hint}")
     values: dict[str, Any] = {
         name: value for name, value in {"mode": mode, **given}.items() if value is not None
     }

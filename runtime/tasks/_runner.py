@@ -66,24 +66,27 @@ class Runner:
             ValueError: a run of that name goes on.
         """
         found = take_task(target)
-        label: str = target.name if isinstance(target, Workflow) else ""
-        if found is not None:
-            label = found[0].name
+        if found is None and not isinstance(target, Workflow):
+            raise TypeError(_no_target(target))
+        label: str = target.name if found is None else found[0].name
         given = self._parameters.get("name")
-        name: str = generate_run_name(label[:_LONGEST_PREFIX]) if given is None else given
+        name: str = _generate_name(label) if given is None else given
         context = self._parameters.run_context(name)
         work: Work
         if found is not None:
             task, first, over = found
             work = TaskWork(task.spec, context, (*first, *args), {**over, **named})
-        elif isinstance(target, Workflow):
-            if args or named:
-                raise TypeError(f"workflow {target.name!r} takes no arguments; its nodes have them")
-            work = WorkflowWork(target, context)
+        elif args or named:
+            raise TypeError(f"workflow {label!r} takes no arguments; its nodes have them")
         else:
-            raise TypeError(_no_target(target))
+            work = WorkflowWork(target, context)
         claim(name)
         return Run(context, work, partial(release, name))
+
+
+def _generate_name(label: str) -> str:
+    # The name of a run begins with a letter or digit; that of a task may not.
+    return generate_run_name(label[:_LONGEST_PREFIX].lstrip("_-") or "run")
 
 
 class RunMethod:
@@ -127,13 +130,16 @@ class RunMethod:
 
 @asynccontextmanager
 async def _open(run: Run) -> AsyncGenerator[Run, None]:
+    failure: Exception | None = None
     async with trio.open_nursery() as nursery:
         nursery.start_soon(run.go)
         try:
             yield run
-        except BaseException:
+        except Exception as error:  # kept: the nursery would wrap it
+            failure = error
             run.abort("the block that opened it raised")
-            raise
+    if failure is not None:
+        raise failure
 
 
 def _run_blocking(run: Run) -> None:

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Mapping
 from contextvars import copy_context
+from time import time
 from typing import Any, Protocol
 
 import trio
@@ -14,6 +15,7 @@ from ...channels._context import message_context
 from .._execution import Execution
 from .._interrupts import obey_interrupts
 from .._leaf import only_leaf
+from .._report import NodeReport
 from .._run import DRAIN_BUDGET
 from .._settings import Settings
 from .._workflow import Workflow
@@ -137,6 +139,8 @@ class WorkflowWork:
         self.inputs: Mapping[str, Any] = {}
         self._context = context
         self.execution: Execution = workflow.prepare(run_context=context)
+        self._phase: Phase = "waiting"
+        self._started = self._ended = 0.0
 
     def cancel(self, reason: str) -> None:
         self.execution.cancel(reason)
@@ -146,40 +150,45 @@ class WorkflowWork:
         await obey_interrupts(self.execution, interrupts, DRAIN_BUDGET)
 
     async def run(self) -> Ended:
-        await self.execution.run()
-        result = self.execution.result()
-        if result.status == "completed":
-            return "completed", outputs_of_nodes(result.outputs), None
-        if result.status == "failed":
-            return "failed", outputs_of_nodes(result.outputs), result.error
-        return "cancelled", outputs_of_nodes(result.outputs), None
+        self._phase, self._started = "running", time()
+        ended: Phase = "cancelled"
+        try:
+            await self.execution.run()
+            result = self.execution.result()
+            if result.status in ("completed", "failed"):
+                ended = result.status
+            return ended, outputs_of_nodes(result.outputs), result.error
+        finally:
+            self._phase, self._ended = ended, time()
 
     def actions(self) -> ActionReport:
         """Return the nodes, and below each the tasks that it has called."""
+        nodes = self.execution.node_reports(0.0, of_all=True) if self._started else {}
         called = calls_of(self._context).roots
-        execution = self.execution
-        now = execution.ended_at if execution.finished.is_set() else 0.0
-        nodes = execution.node_reports(now, of_all=True) if execution.is_begun else {}
         return ActionReport(
             name=self.name,
             task=self.name,
-            phase="running",
-            attempts=1,
-            started=0.0,
-            ended=0.0,
+            phase=self._phase,
+            attempts=1 if self._started else 0,
+            started=self._started,
+            ended=self._ended,
             children=tuple(
-                ActionReport(
-                    name=name,
-                    task=name,
-                    phase=_PHASES.get(node.state, "running"),
-                    attempts=node.incarnation,
-                    started=0.0,
-                    ended=0.0,
-                    children=report(called[name]).children if name in called else (),
-                )
-                for name, node in nodes.items()
+                _report_node(name, node, called.get(name)) for name, node in nodes.items()
             ),
         )
+
+
+def _report_node(name: str, node: NodeReport, called: Action | None) -> ActionReport:
+    return ActionReport(
+        name=name,
+        task=name,
+        phase=_PHASES.get(node.state, "running"),
+        attempts=node.incarnation,
+        started=0.0,
+        ended=0.0,
+        error=node.failures[-1] if node.failures else None,
+        children=() if called is None else report(called).children,
+    )
 
 
 _PHASES: Mapping[str, Phase] = {

@@ -149,7 +149,8 @@ def test_options_without_an_effect_on_a_stream_are_refused() -> None:
     async def ticks() -> AsyncIterator[int]:
         yield 1
 
-    for option in ({"retries": 1}, {"timeout": 1.0}):
+    options: list[dict[str, Any]] = [{"retries": 1}, {"timeout": 1.0}]
+    for option in options:
         with pytest.raises(ValueError, match=f"{next(iter(option))} has no effect on task 'ticks'"):
             env.task(**option)(ticks)
 

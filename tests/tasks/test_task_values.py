@@ -1,6 +1,6 @@
 """Arguments and results against annotations: strict, by reference, named in errors."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any, Literal
 
 import msgspec
@@ -70,7 +70,7 @@ async def test_a_missing_keyword_is_refused() -> None:
         await runner.run.aio(needs_one, 1)
 
 
-def identity(annotation: Any) -> Callable[..., Any]:
+def identity(annotation: Any) -> Any:
     async def same(value: Any) -> Any:
         return value
 
