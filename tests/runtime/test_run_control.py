@@ -130,7 +130,7 @@ async def test_stop_ends_one_node_and_the_rest_goes_on(autojump_clock: MockClock
         await trio.sleep(1.5)
         await run.stop("relay")
         nodes = run.status().nodes
-        assert (nodes["relay"].state, nodes["sink"].state) == ("done", "running")
+        assert (nodes["relay"].state, nodes["ticks"].state) == ("done", "running")
         await trio.sleep(1)
         nodes = run.status().nodes
         assert (nodes["ticks"].state, nodes["sink"].state) == ("done", "done")
