@@ -100,10 +100,9 @@ class Question(Tracking):
             self.on_late(self, reply, by)
             return
         self.reply = reply
-        task = self.task
-        if task is not None:
-            self.task = None
-            reschedule(task, GO)
+        task, self.task = self.task, None
+        assert task is not None  # between the sending and the wait nobody else runs
+        reschedule(task, GO)
 
     def fail(self, why: Outcome | BaseException) -> None:
         """End the wait without a reply. Without effect after its end."""

@@ -70,9 +70,8 @@ class Leased(Generic[T]):
             with suppress(EndOfOutput) if exc is not None else nullcontext():
                 await worker.finish()
         except BaseException as error:
-            if not self._settle(worker, error):
-                raise
-            return False
+            self._settle(worker, error)
+            raise
         return self._close(worker, exc)
 
     def _settle(self, worker: Worker, error: BaseException) -> bool:

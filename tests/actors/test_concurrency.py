@@ -342,12 +342,15 @@ async def test_outputs_on_redelivery(autojump_clock: MockClock, mode: Any) -> No
     assert Counter(got) == expected
 
 
+@pytest.mark.parametrize("mode", ["repeat", "hold"])
 @pytest.mark.parametrize("fan_out", ["balance", trouper.Partition(lambda number: number % 2)])
-async def test_outputs_that_go_to_one_reader_each(autojump_clock: MockClock, fan_out: Any) -> None:
+async def test_outputs_that_go_to_one_reader_each(
+    autojump_clock: MockClock, fan_out: Any, mode: Any
+) -> None:
     workflow = trouper.Workflow()
     workflow.actor(name="numbers")(counts(12))
 
-    @workflow.actor(depends_on="numbers", concurrency=3, fan_out=fan_out)
+    @workflow.actor(depends_on="numbers", concurrency=3, fan_out=fan_out, on_redelivery=mode)
     async def workers(ctx: trouper.ActorContext) -> AsyncIterator[int]:
         async for number in ctx:
             await trio.sleep(number % 3)
@@ -392,6 +395,101 @@ async def test_the_context_of_a_message_is_that_of_its_body(autojump_clock: Mock
         await run.drain(budget=100)
     assert len(seen) == 6
     assert all(name == who for name, who in seen)
+
+
+@pytest.mark.parametrize("many", [False, True])
+async def test_what_expires_in_the_queue_is_passed_over(
+    autojump_clock: MockClock, many: bool
+) -> None:
+    workflow = trouper.Workflow()
+    done: list[int] = []
+
+    @workflow.actor(concurrency=2)
+    async def workers(ctx: trouper.ActorContext) -> None:
+        while True:
+            numbers = await ctx.receive_many(1) if many else [await ctx.receive()]
+            await trio.sleep(2)
+            done.extend(numbers)
+
+    async with workflow.open() as run:
+        for number in range(6):
+            await run.send(number, timeout=1 if number in (2, 3, 5) else None)
+        await run.drain()
+    assert sorted(done) == [0, 1, 4]
+    assert [letter.reason for letter in run.dead_letters()] == ["expired"] * 3
+
+
+@pytest.mark.parametrize("many", [False, True])
+async def test_what_expires_before_it_comes_again(autojump_clock: MockClock, many: bool) -> None:
+    workflow = trouper.Workflow()
+    seen: list[int] = []
+
+    @workflow.actor(concurrency=2, redelivery_delay=5.0)
+    async def workers(ctx: trouper.ActorContext) -> None:
+        while True:
+            numbers = await ctx.receive_many(3) if many else [await ctx.receive()]
+            seen.extend(numbers)
+            ctx.reject("not now")
+
+    async with workflow.open() as run:
+        await run.send(1, timeout=3)
+        await trio.sleep(20)
+    assert seen == [1]
+    assert [letter.reason for letter in run.dead_letters()] == ["expired"]
+
+
+async def test_batches_of_messages_that_are_checked_are_of_one(autojump_clock: MockClock) -> None:
+    workflow = trouper.Workflow()
+    workflow.actor(name="numbers")(counts(4))
+    got: list[list[int]] = []
+
+    @workflow.actor(depends_on="numbers", concurrency=2, validate=True)
+    async def workers(ctx: trouper.ActorContext[Any, Any, int, Any]) -> None:
+        while True:
+            got.append(await ctx.receive_many(8))
+
+    result = await workflow.execute()
+    assert (result.status, sorted(got)) == ("completed", [[0], [1], [2], [3]])
+
+
+async def test_while_too_many_wait_for_their_time_no_new_one_is_taken(
+    autojump_clock: MockClock,
+) -> None:
+    """X21: what comes again does not go round the bound of the edge."""
+    workflow = trouper.Workflow()
+    workflow.actor(name="numbers")(counts(6))
+    seen: list[tuple[int, int]] = []
+
+    @workflow.actor(depends_on="numbers", concurrency=2, capacity=2, redelivery_delay=30.0)
+    async def workers(ctx: trouper.ActorContext) -> None:
+        async for number in ctx:
+            assert ctx.message is not None
+            seen.append((number, int(trio.current_time() - begun)))
+            if ctx.message.attempt == 1:
+                ctx.reject("not yet")
+
+    begun = trio.current_time()
+    result = await workflow.execute()
+    assert result.status == "completed"
+    assert Counter(number for number, _ in seen) == dict.fromkeys(range(6), 2)
+    assert max(at for _, at in seen) >= 60
+
+
+async def test_what_comes_again_under_a_rate_limit(autojump_clock: MockClock) -> None:
+    workflow = trouper.Workflow()
+    workflow.actor(name="numbers")(counts(3))
+    seen: list[int] = []
+
+    @workflow.actor(depends_on="numbers", concurrency=2, rate=trouper.Rate(1, per=10))
+    async def workers(ctx: trouper.ActorContext) -> None:
+        async for number in ctx:
+            seen.append(number)
+            if len(seen) < 3:
+                ctx.release()
+
+    result = await workflow.execute()
+    assert (result.status, len(seen)) == ("completed", 5)
+    assert int(result.seconds) == 40
 
 
 async def test_two_tasks_of_one_body_are_refused_with_the_ways_out(

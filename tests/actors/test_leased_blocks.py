@@ -277,6 +277,27 @@ async def test_held_outputs_go_out_with_their_own_message(autojump_clock: MockCl
     assert Counter(got) == Counter((number, part) for number in range(4) for part in "abc")
 
 
+async def test_held_outputs_that_nobody_reads_any_more_end_the_actor(
+    autojump_clock: MockClock,
+) -> None:
+    workflow = trouper.Workflow()
+    workflow.actor(name="numbers")(counts(4, every=1))
+
+    @workflow.actor(depends_on="numbers", on_redelivery="hold")
+    async def relay(ctx: trouper.ActorContext) -> None:
+        while True:
+            async with ctx.leased() as number:
+                await ctx.send(number)
+
+    @workflow.actor(depends_on="relay")
+    async def one(ctx: trouper.ActorContext) -> None:
+        await ctx.receive()
+
+    result = await workflow.execute()
+    assert result.status == "completed"
+    assert result.nodes["relay"].failed == 0
+
+
 async def test_blocks_inside_of_several_bodies(autojump_clock: MockClock) -> None:
     workflow = trouper.Workflow()
     workflow.actor(name="numbers")(counts(8))

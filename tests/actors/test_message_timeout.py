@@ -262,6 +262,24 @@ async def test_a_shielded_handler_is_told_of_while_it_goes_on(autojump_clock: Mo
     assert letter.failures[0].type == "trouper.HandlerTimeout"
 
 
+async def test_when_both_have_passed_the_nearer_one_counts(autojump_clock: MockClock) -> None:
+    """A handler that could be cut off at neither: the message expired first."""
+    workflow = trouper.Workflow()
+
+    @workflow.actor(timeout=5, max_attempts=1)
+    async def shielded(ctx: trouper.ActorContext) -> None:
+        async for _ in ctx:
+            with trio.CancelScope(shield=True):
+                await trio.sleep(10)
+            await trio.sleep(1)
+
+    async with workflow.open() as run:
+        await run.send(1, timeout=3)
+        await run.drain(budget=100)
+    [letter] = run.dead_letters()
+    assert (letter.reason, letter.attempts) == ("expired", ())
+
+
 async def test_a_cancelled_run_releases_what_is_in_hand(autojump_clock: MockClock) -> None:
     """X12: cancellation is not failure, with a limit either."""
     workflow = trouper.Workflow()

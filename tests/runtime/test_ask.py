@@ -528,6 +528,96 @@ async def test_bad_questions_are_refused(autojump_clock: MockClock) -> None:
                 await run.ask("x", **options)
 
 
+async def test_of_several_questions_in_hand_one_has_to_be_named(autojump_clock: MockClock) -> None:
+    workflow = trouper.Workflow()
+    refused: list[str] = []
+    answers: list[int] = []
+
+    @workflow.actor
+    async def batches(ctx: Context) -> None:
+        while True:
+            await trio.sleep(1)
+            for _ in await ctx.receive_many():
+                try:
+                    await ctx.reply(0)
+                except RuntimeError as error:
+                    refused.append(str(error))
+            for envelope in ctx.messages:
+                await ctx.reply(envelope.payload, envelope)
+
+    async with workflow.open() as run:
+
+        async def one(number: int) -> None:
+            answers.append(await run.ask(number, to="batches"))
+
+        async with trio.open_nursery() as nursery:
+            for number in range(3):
+                nursery.start_soon(one, number)
+    assert sorted(answers) == [0, 1, 2]
+    assert "came from 3 questions; say which one is meant" in refused[0]
+
+
+async def test_one_at_the_end_of_its_input_takes_no_question_more(
+    autojump_clock: MockClock,
+) -> None:
+    """K3: it still handles its last message, and would never look for another one."""
+    workflow = trouper.Workflow()
+    heard: list[str] = []
+
+    @workflow.actor
+    async def last(ctx: Context) -> None:
+        async for _ in ctx:
+            await trio.sleep(4)
+
+    @workflow.actor
+    async def asks(ctx: Context) -> None:
+        async for _ in ctx:
+            await trio.sleep(2)
+            try:
+                await ctx.ask(1, "last")
+            except trouper.NodeEnded as error:
+                heard.append(str(error))
+
+    async with workflow.open() as run:
+        await run.send(0, to="last")
+        await run.send(0, to="asks")
+        await wait_all_tasks_blocked()
+        await run.drain()
+    assert len(heard) == 1
+    assert "the run is draining" in heard[0]
+
+
+async def test_a_question_that_waits_for_room_hears_of_the_end(autojump_clock: MockClock) -> None:
+    workflow = trouper.Workflow()
+
+    @workflow.actor(capacity=1)
+    async def leaves(ctx: Context) -> None:
+        await ctx.receive()
+        await trio.sleep(5)
+
+    async with workflow.open() as run:
+        await run.send(1)
+        await wait_all_tasks_blocked()
+        await run.send(2)
+        with pytest.raises(trouper.NodeEnded) as found:
+            await run.ask(3, to="leaves")
+        assert found.value.payload == 3
+
+
+async def test_where_a_question_is_that_goes_out_of_the_graph(autojump_clock: MockClock) -> None:
+    workflow = trouper.Workflow()
+
+    @workflow.actor
+    async def relay(ctx: Context) -> AsyncIterator[int]:
+        async for number in ctx:
+            yield number
+
+    async with workflow.open() as run, run.stream("relay") as stream:
+        with pytest.raises(trouper.AskTimeout, match="no reply from 'relay' within 1 s"):
+            await run.ask(1, to="relay", timeout=1)
+        assert await anext(aiter(stream)) == 1
+
+
 async def test_a_context_made_by_hand_asks_nobody() -> None:
     for context in (trouper.TaskContext[Any, Any, Any](), trouper.ActorContext[Any, Any, Any]()):
         with pytest.raises(NotImplementedError, match="ask: this context is connected to no run"):
