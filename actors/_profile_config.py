@@ -31,7 +31,8 @@ class ProfileConfig(Mapping[str, Any]):
     """A read-only mapping, down to its last list.
 
     Mappings inside become `ProfileConfig`, lists become tuples; `to_dict()` gives plain ones
-    back. Only plain data may stand in it: objects are handed to a workflow as `deps=`.
+    back. `config["batch_size"]` also finds a key that is spelt `batch-size`. Only plain data may
+    stand in it: objects are handed to a workflow as `deps=`.
     """
 
     __module__ = "trouper"
@@ -57,6 +58,12 @@ class ProfileConfig(Mapping[str, Any]):
         return self._name
 
     def __getitem__(self, key: str) -> Any:
+        """Return a value; `-` and `_` are as good as each other in its key."""
+        if key not in self._data:
+            wanted = str(key).replace("-", "_")
+            for each in self._data:
+                if each.replace("-", "_") == wanted:
+                    return self._data[each]
         return self._data[key]
 
     def __iter__(self) -> Iterator[str]:

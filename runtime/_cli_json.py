@@ -20,7 +20,7 @@ _LONGEST = 2_000
 
 def json_report(result: WorkflowResult, exit_code: int) -> str:
     """Return the report as one JSON object; what JSON can't hold is a repr, infinity is null."""
-    edges = [{**_jsonable(edge), "is_closed": edge.is_closed} for edge in result.edges]
+    edges = [{**jsonable(edge), "is_closed": edge.is_closed} for edge in result.edges]
     report = {
         "run": result.run_name,
         "workflow": result.workflow,
@@ -34,7 +34,7 @@ def json_report(result: WorkflowResult, exit_code: int) -> str:
         "cut_short": list(result.cut_short),
         "drain": None if result.drain is None else _drain(result.drain),
         "nodes": {
-            name: {**_jsonable(node), "failures": [_failure(each) for each in node.failures]}
+            name: {**jsonable(node), "failures": [_failure(each) for each in node.failures]}
             for name, node in result.nodes.items()
         },
         "edges": edges,
@@ -44,8 +44,8 @@ def json_report(result: WorkflowResult, exit_code: int) -> str:
             "fallen_out": result.dead_letters_fallen_out,
             "last": [_letter(each) for each in result.dead_letters[-_LETTERS:]],
         },
-        "outputs": {name: _jsonable(value) for name, value in result.outputs.items()},
-        "results": {name: _jsonable(value) for name, value in result.results.items()},
+        "outputs": {name: jsonable(value) for name, value in result.outputs.items()},
+        "results": {name: jsonable(value) for name, value in result.results.items()},
     }
     # Pure ASCII: a name may hold bytes that are no text, which UTF-8 can't hold either.
     return json.dumps(report, indent=2, allow_nan=False)
@@ -67,7 +67,7 @@ def _drain(drain: DrainReport) -> Mapping[str, Any]:
         "dead_lettered": drain.dead_lettered,
         "abandoned": drain.abandoned,
     }
-    return {**_jsonable(drain), **totals}
+    return {**jsonable(drain), **totals}
 
 
 def _letter(letter: DeadLetter) -> Mapping[str, Any]:
@@ -79,12 +79,13 @@ def _letter(letter: DeadLetter) -> Mapping[str, Any]:
         "seq": envelope.seq,
         "attempt": envelope.attempt,
         "reason": letter.reason,
-        "payload": _jsonable(envelope.payload),
+        "payload": jsonable(envelope.payload),
         "failures": [_failure(each) for each in letter.failures],
     }
 
 
-def _jsonable(value: Any) -> Any:
+def jsonable(value: Any) -> Any:
+    """Return what JSON can hold of a value."""
     try:
         return _finite(msgspec.to_builtins(value, str_keys=True, enc_hook=_stand_in))
     except Exception:  # a key that is no text, a loop, the user's __repr__: any may be in a value

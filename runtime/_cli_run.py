@@ -13,6 +13,7 @@ from attrs import frozen
 from ..actors._profile_config import ProfileConfig
 from ._blocking import run_to_end
 from ._cli_check import ensure_valid
+from ._cli_config import read_profiles
 from ._cli_dead_letters import check_writable, keep, put_back
 from ._cli_json import json_report
 from ._cli_load import load_workflow
@@ -21,8 +22,6 @@ from ._cli_plain import PlainView
 from ._cli_problem import Problem
 from ._cli_report import closing_report
 from ._cli_text import plain
-from ._config import build_config
-from ._config_file import load_config
 from ._execution import Execution
 from ._interrupts import EXIT_INTERRUPTED
 from ._report import WorkflowResult
@@ -38,7 +37,7 @@ class RunOptions:
 
     target: str
     duration: str | None = None
-    config: str | None = None
+    config: Sequence[str] = ()
     profile: str | None = None
     overrides: Sequence[str] = ()
     dead_letters: str | None = None
@@ -108,15 +107,8 @@ def _seconds(text: str | None) -> float | None:
 
 def _config(options: RunOptions) -> ProfileConfig:
     try:
-        base = None if options.config is None else load_config(options.config)
-    except OSError as error:
-        raise Problem(
-            f"--config {plain(options.config)} can't be read: {error.strerror}; check the path"
-        ) from None
-    except ValueError as error:
-        raise Problem(f"--config {plain(error)}; correct the file") from None
-    try:
-        return build_config(base, options.profile, options.overrides)
+        profiles = read_profiles(options.config)
+        return profiles.resolve(options.profile, options.overrides)
     except (ValueError, TypeError) as error:
         raise Problem(plain(error)) from None
 

@@ -7,14 +7,32 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, cast
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+
+class NoYaml(ValueError):
+    """Text that is no YAML; `line` counts from 1, and is None where nobody can tell."""
+
+    def __init__(self, problem: str, line: int | None) -> None:
+        super().__init__(problem)
+        self.line = line
 
 
 def load_yaml(text: str) -> Any:
-    """Return the one document in `text`: safe, and 1.2, so `1e-3` is a float and `no` a str."""
+    """Return the one document in `text`: safe, and 1.2, so `1e-3` is a float and `no` a str.
+
+    Raises:
+        NoYaml: it can't be read.
+        ValueError: a value in it can't be: `2024-13-01` is no date.
+    """
+    from ruamel.yaml import YAML  # here, for it takes longer to load than all of trouper
+    from ruamel.yaml.error import YAMLError
+
     yaml: Any = YAML(typ="safe", pure=True)  # its methods have no annotations
-    return yaml.load(text)
+    try:
+        return yaml.load(text)
+    except YAMLError as error:
+        mark: Any = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or error
+        raise NoYaml(str(problem), None if mark is None else mark.line + 1) from error
 
 
 def load_config(path: str | PathLike[str]) -> dict[str, Any]:
@@ -30,7 +48,7 @@ def load_config(path: str | PathLike[str]) -> dict[str, Any]:
         raise ValueError(f"{file}: {file.suffix or 'no suffix'!r}; use {', '.join(_READERS)}")
     try:
         data = reader(file.read_text(encoding="utf-8-sig"))
-    except (YAMLError, ValueError) as problem:
+    except ValueError as problem:
         raise ValueError(f"{file}{_where(problem)}") from problem
     if data is None:
         return {}
@@ -41,9 +59,8 @@ def load_config(path: str | PathLike[str]) -> dict[str, Any]:
 
 def _where(problem: Exception) -> str:
     """Return the line and what is wrong there, as `, line 3: duplicate key`."""
-    mark: Any = getattr(problem, "problem_mark", None)
-    if mark is not None:
-        return f", line {mark.line + 1}: {getattr(problem, 'problem', None) or problem}"
+    if isinstance(problem, NoYaml) and problem.line is not None:
+        return f", line {problem.line}: {problem}"
     if isinstance(problem, json.JSONDecodeError):
         return f", line {problem.lineno}: {problem.msg}"
     return f": {problem}"

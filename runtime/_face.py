@@ -59,9 +59,9 @@ from ._execution import EmptyStream as EmptyStream
 from ._execution import TooManyItems as TooManyItems
 from ._execution import UpstreamStopped as UpstreamStopped
 from ._graph_check import GraphError as GraphError
-from ._node_ended import NodeEnded as NodeEnded
 from ._group import Group as Group
 from ._group_report import GroupReport as GroupReport
+from ._node_ended import NodeEnded as NodeEnded
 from ._process import NotPicklable as NotPicklable
 from ._process import ProcessError as ProcessError
 from ._reconfigured import Reconfigured as Reconfigured
@@ -74,6 +74,11 @@ from ._run import Run as Run
 from ._settings import Harness as Harness
 from ._stream import Stream as Stream
 from ._workflow import Workflow as Workflow
+from .settings._init import init as init
+from .settings._init import init_from_config as init_from_config
+from .settings._profiles import Profiles as Profiles
+from .settings._profiles import load_profiles as load_profiles
+from .settings._sections import Configuration as Configuration
 from .tasks._action import ActionReport as ActionReport
 from .tasks._bound_task import AsyncTask as AsyncTask
 from .tasks._bound_task import BoundTask as BoundTask

@@ -11,6 +11,7 @@ from typing import Annotated
 from cyclopts import App, CycloptsError, Parameter
 
 from ._cli_problem import Problem, user_traceback
+from ._cli_records import config_app, runs_app
 from ._cli_text import plain
 
 EXIT_OK = 0
@@ -104,6 +105,8 @@ app = App(
     version=_version,
     default_parameter=Parameter(negative=(), show_default=False),
 )
+app.command(runs_app)
+app.command(config_app)
 
 _File = Annotated[
     str,
@@ -124,7 +127,8 @@ def run(
         Parameter(name="--for", help="Seconds; then the run is drained. Else until it ends."),
     ] = None,
     config: Annotated[
-        str | None, Parameter(help="A YAML, JSON or TOML file with the configuration.")
+        list[str] | None,
+        Parameter(help="A YAML, JSON or TOML file; of several, each lies over the former."),
     ] = None,
     profile: Annotated[
         str | None, Parameter(help="Name of a mapping under `profiles` in that file.")
@@ -153,7 +157,7 @@ def run(
         RunOptions(
             target=target,
             duration=seconds,
-            config=config,
+            config=config or (),
             profile=profile,
             overrides=override or (),
             dead_letters=dead_letters,
@@ -235,7 +239,7 @@ def _call(tokens: Sequence[str]) -> int:
 
 
 def _of(tokens: Sequence[str]) -> str:
-    commands = ("run", "check", "graph", "dead-letters")
+    commands = ("run", "check", "graph", "dead-letters", "runs", "config")
     return f" {tokens[0]}" if tokens and tokens[0] in commands else ""
 
 

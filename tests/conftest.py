@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -22,7 +23,6 @@ STEERING = (
     "PYTHONIOENCODING",
     "PYTHONOPTIMIZE",
     "PYTHONWARNINGS",
-    "TROUPER_HOME",
     "TTY_COMPATIBLE",
     "TTY_INTERACTIVE",
 )
@@ -52,12 +52,25 @@ def _cheap_collections() -> Iterator[None]:
 def _same_surroundings() -> Iterator[None]:
     """Keep the caller's terminal and settings out of what is printed."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in STEERING:
+        for name in [*STEERING, *filter(_is_setting, os.environ)]:
             patch.delenv(name, raising=False)
         patch.setenv("COLUMNS", "100")
         patch.setenv("LINES", "40")
         patch.setenv("TERM", "xterm-256color")
         yield
+
+
+def _is_setting(name: str) -> bool:
+    return name.startswith("TROUPER_") and not name.startswith(("TROUPER_SOAK", "TROUPER_EXPLORE"))
+
+
+@pytest.fixture(autouse=True)
+def configuration_is_forgotten() -> Iterator[None]:
+    """Undo `trouper.init`, which holds for the whole process."""
+    yield
+    settings_module = sys.modules.get("trouper.runtime.settings._init")
+    if settings_module is not None:
+        settings_module.forget()
 
 
 @pytest.fixture(autouse=True)

@@ -59,6 +59,15 @@ def test_it_reads_like_a_mapping() -> None:
         config["batch"]
 
 
+def test_dash_and_underscore_are_the_same_in_a_key() -> None:
+    config = ProfileConfig({"batch-size": 1, "by_region": {"us-east": 2}, "a-b": 3})
+    assert (config["batch_size"], config["batch-size"], config.get("a_b")) == (1, 1, 3)
+    assert config["by-region"]["us_east"] == 2
+    assert "a_c" not in config
+    assert list(config) == ["batch-size", "by_region", "a-b"]
+    assert config.get(cast("str", 3), "absent") == "absent"
+
+
 def test_nothing_in_it_can_be_changed() -> None:
     """F18"""
     source: dict[str, Any] = {"a": {"b": [1]}}

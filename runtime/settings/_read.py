@@ -1,0 +1,123 @@
+"""From plain data to a `Configuration`: what is wrong is told with its place."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any, TypeGuard
+
+import msgspec
+
+from .._names import suggest
+from ._sections import SECTIONS, Configuration, Queue
+
+_LEVELS = (("run", "log_level"), ("logging", "level"))
+
+
+def read_configuration(data: Mapping[str, Any], where: str = "the configuration") -> Configuration:
+    """Return what `data` says.
+
+    Args:
+        where: the file or call that it comes from, for errors.
+
+    Raises:
+        ValueError: a key is unknown, or a value is not of its type; with the fix.
+    """
+    return checked(normalised(data, where), where)
+
+
+def normalised(data: Mapping[str, Any], where: str) -> dict[str, dict[str, Any]]:
+    """Return fresh dicts with known keys only: `-` is `_`, an empty section has no keys."""
+    sections = known_keys(data, Configuration, where, "")
+    found: dict[str, dict[str, Any]] = {}
+    for name, section in sections.items():
+        keys = _mapping(section, where, name)
+        if name == "queues":
+            found[name] = _queues(keys, where)
+        else:
+            found[name] = known_keys(keys, SECTIONS[name], where, f"{name}.")
+    for section, key in _LEVELS:
+        if isinstance(found.get(section, {}).get(key), str):
+            found[section][key] = level_of(found[section][key], f"{where}: {section}.{key}")
+    return found
+
+
+def checked(data: Mapping[str, Any], where: str) -> Configuration:
+    """Return the configuration, with every value of its type."""
+    try:
+        return msgspec.convert(data, Configuration)
+    except msgspec.ValidationError as error:
+        raise wrong_type(error, where) from error
+
+
+def wrong_type(error: msgspec.ValidationError, where: str) -> ValueError:
+    """Return msgspec's error with the place first, as it stands in the file."""
+    words, _, path = str(error).partition(" - at `$")
+    place = path.rstrip("`").lstrip(".")
+    hint = "; put it in quotes" if words.startswith("Expected `str") else ""
+    at = f"{where}: {place}" if place else where
+    return ValueError(f"{at}: {_first_lower(words)}{hint}")
+
+
+def _queues(keys: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return each queue's keys; a bare number is its limit."""
+    found: dict[str, Any] = {}
+    for name, value in keys.items():
+        if isinstance(value, int) and not isinstance(value, bool):
+            value = {"limit": value}
+        place = f"queues.{name}"
+        found[name] = known_keys(_mapping(value, where, place), Queue, where, f"{place}.")
+    return found
+
+
+def known_keys(
+    data: Mapping[str, Any], struct: type[msgspec.Struct], where: str, prefix: str
+) -> dict[str, Any]:
+    """Return `data` with the struct's own names as keys: `-` may stand for `_`.
+
+    Raises:
+        ValueError: a key is unknown; with the nearest one.
+    """
+    found: dict[str, Any] = {}
+    for key, value in data.items():
+        name = str(key).replace("-", "_")
+        if name not in struct.__struct_fields__:
+            raise ValueError(
+                f"{where}: unknown key {prefix + str(key)!r};"
+                f"{suggest(name, struct.__struct_fields__)}"
+            )
+        if name in found:
+            raise ValueError(f"{where}: {prefix + name!r} is there twice, with '-' and '_'")
+        found[name] = value
+    return found
+
+
+def _mapping(value: object, where: str, name: str) -> Mapping[str, Any]:
+    if value is None:
+        return {}
+    if _is_mapping(value):
+        return value
+    raise ValueError(f"{where}: {name!r} has keys of its own, got {value!r}")
+
+
+def _is_mapping(value: object) -> TypeGuard[Mapping[str, Any]]:
+    return isinstance(value, Mapping)
+
+
+def level_of(text: str, where: str) -> int:
+    """Return the number of a level of logging: `debug`, `INFO`, `15`.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    known = logging.getLevelNamesMapping()
+    if text.upper() in known:
+        return known[text.upper()]
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(
+            f"{where} can't be {text!r};{suggest(text.upper(), known)}, or a number"
+        ) from None
+
+
+def _first_lower(words: str) -> str:
+    return words[:1].lower() + words[1:]
