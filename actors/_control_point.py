@@ -117,6 +117,11 @@ class ControlPoint:
             self.box.bind(self.box.base)
             raise
 
+    def allows(self, most: int) -> int:
+        """Return how many messages, up to `most`, the rate lets pass now."""
+        bucket = self._refill()
+        return most if bucket is None else min(most, bucket.whole())
+
     def spend(self, messages: int = 1) -> None:
         """Count messages that have passed."""
         if self._bucket is not None:
@@ -174,12 +179,9 @@ class ControlPoint:
             self._is_telling = False
 
     async def _await_turn(self, most: int) -> int:
-        bucket = self._refill()
-        if bucket is None:
-            return most
-        turn = min(most, bucket.whole())
-        if not turn:
-            with trio.move_on_at(bucket.ready_at()):
+        turn = self.allows(most)
+        if not turn and self._bucket is not None:
+            with trio.move_on_at(self._bucket.ready_at()):
                 await self._changed.park()
         return turn
 

@@ -135,7 +135,7 @@ class Worker(Mailbox):
                     payloads = [] if payload is NOTHING else [payload]
                 else:
                     self._expect_resent(0)
-                    payloads = self._lease_many(self.hub._pop_many(most))
+                    payloads = self._lease_many(self.hub._pop_many(self._allowed(most)))
                 if payloads:
                     self._note_passed(len(payloads))
                     return payloads
@@ -151,6 +151,10 @@ class Worker(Mailbox):
         self._look()
         if self.hub.owner is None:
             self.hub.owner = self.owner
+
+    def _allowed(self, most: int) -> int:
+        control = self.hub.control
+        return most if control is None else max(1, control.allows(most))
 
     def _note_passed(self, messages: int) -> None:
         """Do at a boundary what an actor does that something was asked of."""
