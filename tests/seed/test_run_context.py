@@ -1,15 +1,26 @@
 """The page `run-context.md` from top to bottom: its own code, with `trouper` for its module."""
 
 import runpy
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 import trouper
-from harness.pages import Block, blocks
+from harness.pages import Block, blocks, table
 
 PAGE = Path(__file__).with_name("run-context.md")
+PARAMETERS_OF_THE_PAGE = (
+    "Execution target",
+    "Storage",
+    "Caching",
+    "Identity and resources",
+    "Logging",
+    "Code bundling",
+    "Context propagation",
+)
 
 
 def snippets() -> list[Block]:
@@ -22,25 +33,147 @@ def as_ours(number: int) -> str:
 
 
 def run_program(folder: Path, *parts: str) -> dict[str, Any]:
-    """Run code as a program, and return its names."""
+    """Run code as a program, in its folder, and return its names."""
     program = folder / "program.py"
     program.write_text("\n".join(parts), encoding="utf-8")
     return runpy.run_path(str(program), run_name="__main__")
 
 
+def names_of_parameters() -> list[str]:
+    return [row[0].strip("`") for part in PARAMETERS_OF_THE_PAGE for row in table(PAGE, part)]
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
 def test_the_page_has_the_snippets_that_are_meant() -> None:
     starts = ("import flyte", "if __name__", "@env.task", "import wandb")
-    assert [each.code.startswith(s) for each, s in zip(snippets(), starts, strict=True)] == [
-        True
-    ] * 4
+    assert [
+        each.code.split("\n")[0].startswith(start)
+        for each, start in zip(snippets(), starts, strict=True)
+    ] == [True] * 4
 
 
-def test_the_first_snippet_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """ "Configuring a run": the file runs twice, since a name is free once its run ended."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(trouper, "init_from_config", lambda: None, raising=False)
-    for _ in range(2):
-        names = run_program(tmp_path, as_ours(0))
+# -- "Configuring a run with with_runcontext()" ---------------------------------------------------
+
+
+def test_the_first_snippet_runs(tmp_path: Path) -> None:
+    """The file runs twice, since a name is free once its run has ended."""
+    run_program(tmp_path, as_ours(0))
+    names = run_program(tmp_path, as_ours(0))
     run = trouper.with_runcontext(name="my-run").run(names["root"])
     assert run.name == "my-run"
-    assert tuple(run.outputs()) == (42,)
+    assert run.outputs() == (42,)
+    assert [each.name for each in run.actions().walk()] == ["root", "root/process-1"]
+
+
+def test_all_parameters_are_optional() -> None:
+    """And the page's are all there are."""
+    run = trouper.with_runcontext().run(inspect())
+    assert run.phase == "completed"
+    from trouper.runtime.tasks._parameters import RunParameters
+
+    assert {"mode", *RunParameters.__annotations__} == set(names_of_parameters())
+
+
+def test_the_second_snippet_says_what_it_lacks(tmp_path: Path) -> None:
+    """There is no object storage yet: nothing runs, and no folder called `s3:` is made (F42)."""
+    first = as_ours(0).partition("if __name__")[0]
+    with pytest.raises(NotImplementedError, match="s3://my-bucket/runs/experiment-42/"):
+        run_program(tmp_path, first, as_ours(1))
+    assert [each.name for each in tmp_path.iterdir()] == ["program.py"]
+
+
+def test_raw_data_path_takes_a_local_path(tmp_path: Path) -> None:
+    first = as_ours(0).partition("if __name__")[0]
+    local = as_ours(1).replace("s3://my-bucket/runs/experiment-42/", str(tmp_path / "raw"))
+    run_program(tmp_path, first, local)
+
+
+# -- "Reading context inside a task with ctx()" ---------------------------------------------------
+
+
+def inspect() -> Any:
+    """Return the page's task `inspect_context`."""
+    names: dict[str, Any] = {"trouper": trouper, "env": trouper.TaskEnvironment("page")}
+    exec(as_ours(2), names)
+    return names["inspect_context"]
+
+
+def test_the_third_snippet_reads_the_context() -> None:
+    run = trouper.with_runcontext(name="my-run").run(inspect())
+    assert run.outputs() == ("run=my-run, action=inspect_context, mode=local, in_cluster=False",)
+    assert trouper.ctx() is None
+
+
+def test_fields_of_the_task_context() -> None:
+    """Every field of the page's table, as it was given."""
+    seen: dict[str, Any] = {}
+
+    @trouper.TaskEnvironment("fields").task
+    def look() -> None:
+        context = trouper.ctx()
+        for row in table(PAGE, "`TaskContext` fields"):
+            name = row[0].strip("`()")
+            seen[name] = getattr(context, name)
+
+    trouper.with_runcontext(
+        "local",
+        version="v7",
+        raw_data_path="raw",
+        run_base_dir="base",
+        custom_context={"k": "v"},
+        disable_run_cache=True,
+    ).run(look)
+    assert seen.pop("is_in_cluster")() is False
+    assert isinstance(seen.pop("action"), trouper.ActionID)
+    assert seen == {
+        "mode": "local",
+        "version": "v7",
+        "raw_data_path": "raw",
+        "run_base_dir": "base",
+        "custom_context": {"k": "v"},
+        "disable_run_cache": True,
+    }
+
+
+def test_fields_of_the_action() -> None:
+    """Every field of the page's table."""
+    seen: dict[str, Any] = {}
+
+    @trouper.TaskEnvironment("action").task
+    async def look() -> None:
+        action = trouper.ctx().action  # type: ignore[union-attr]  # in a task it is there
+        for row in table(PAGE, "`ActionID` fields"):
+            name = row[0].strip("`")
+            seen[name] = getattr(action, name)
+
+    trouper.with_runcontext(name="r", project="p", domain="d").run(look)
+    assert seen == {"name": "look", "run_name": "r", "project": "p", "domain": "d", "org": None}
+
+
+def test_the_fourth_snippet_names_an_external_run_after_this_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tracked: list[tuple[str, Any]] = []
+
+    class Tracker(ModuleType):
+        def init(self, **given: Any) -> "Tracker":
+            tracked.append(("init", given))
+            return self
+
+        def log(self, values: Any) -> None:
+            tracked.append(("log", values))
+
+        def finish(self) -> None:
+            tracked.append(("finish", None))
+
+    monkeypatch.setitem(sys.modules, "wandb", Tracker("wandb"))
+    names: dict[str, Any] = {"trouper": trouper, "env": trouper.TaskEnvironment("page")}
+    exec(as_ours(3), names)
+    run = trouper.with_runcontext(name="tracked").run(names["train_model"], epochs=3)
+    assert run.outputs() == (0.42,)
+    init = {"project": "my-project", "name": "tracked", "config": {"epochs": 3}}
+    assert tracked == [("init", init), ("log", {"loss": 0.42}), ("finish", None)]
