@@ -110,6 +110,8 @@ class Parameters:
     """Checked parameters; those that were not given are left out."""
 
     given: Mapping[str, Any]
+    org: str | None = None
+    """From the configuration only."""
 
     def get(self, name: str) -> Any:
         return self.given.get(name, DEFAULTS.get(name))
@@ -117,7 +119,8 @@ class Parameters:
     def run_context(self, run_name: str) -> RunContext:
         """Return the context of a run."""
         fields = {name: self.given[name] for name in _IN_CONTEXT if name in self.given}
-        return RunContext(run_name=run_name, mode=self.given.get("mode", "local"), **fields)
+        mode = self.given.get("mode", "local")
+        return RunContext(run_name=run_name, mode=mode, org=self.org, **fields)
 
 
 def check_parameters(mode: Mode | None, given: Mapping[str, Any]) -> Parameters:

@@ -7,12 +7,14 @@ from typing import Any, Unpack
 
 import sniffio
 import trio
+from attrs import evolve
 
 from ...actors._run_context import Mode
 from .._interrupts import catch_interrupts
 from .._leaf import only_leaf
 from .._settings import generate_run_name
 from .._workflow import Workflow
+from ..settings._init import current
 from ._asyncio import run_beside_asyncio
 from ._bound_task import take_task
 from ._live_names import claim, release
@@ -29,7 +31,8 @@ def with_runcontext(mode: Mode | None = None, **parameters: Unpack[RunParameters
 
     Args:
         mode: where the run executes; "local" is in this process, and all there is yet.
-        parameters: see the page "Run context". What is left out has its default.
+        parameters: see the page "Run context". What is left out is as `trouper.init*` and the
+            environment say when a run starts, or else has its default.
 
     Raises:
         TypeError, ValueError: a parameter is unknown or not legal.
@@ -69,9 +72,10 @@ class Runner:
         if found is None and not isinstance(target, Workflow):
             raise TypeError(_no_target(target))
         label: str = target.name if found is None else found[0].name
-        given = self._parameters.get("name")
+        parameters = _configured(self._parameters)
+        given = parameters.get("name")
         name: str = _generate_name(label) if given is None else given
-        context = self._parameters.run_context(name)
+        context = parameters.run_context(name)
         work: Work
         if found is not None:
             task, first, over = found
@@ -87,6 +91,14 @@ class Runner:
 def _generate_name(label: str) -> str:
     # The name of a run begins with a letter or digit; that of a task may not.
     return generate_run_name(label[:_LONGEST_PREFIX].lstrip("_-") or "run")
+
+
+def _configured(given: Parameters) -> Parameters:
+    """Return the parameters that were given, over those that are configured now."""
+    configuration = current()
+    values = {**configuration.run_defaults(), **given.given}
+    parameters = check_parameters(values.pop("mode", None), values)
+    return evolve(parameters, org=configuration.task.org)
 
 
 class RunMethod:
