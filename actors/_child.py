@@ -12,7 +12,7 @@ from attrs import define, field
 from ..channels._context import message_context
 from ..channels._outlet import NOTHING, EndOfOutput, Outlet
 from ._actor_context import ActorContext
-from ._cancelled import split_cancelled
+from ._cancelled import split_cancelled, stray_cancel
 from ._current import current_context
 from ._driver import drive_generator, is_own_end
 from ._failure import summarize
@@ -69,13 +69,8 @@ class TaskChild(Child):
             current_context.set(context)
             self.value = await self.spec.call(context)
             self.move(Event.END)
-        except Exception as error:
-            now = trio.current_time()
-            self.note_failure(error, now)
-            self.count_failure(now)
-            keeper.failed(self, error)
         except BaseException as error:
-            keeper.broken_off(self, error)
+            self._fail(error, keeper)
         else:
             keeper.returned(self)
 
@@ -92,13 +87,8 @@ class TaskChild(Child):
                 current_context.set(context)
                 self.value = await self.spec.call(context)
                 self.move(Event.END)
-        except Exception as error:
-            now = trio.current_time()
-            self.note_failure(error, now)
-            self.count_failure(now)
-            keeper.failed(self, error)
         except BaseException as error:
-            keeper.broken_off(self, error)
+            self._fail(error, keeper)
         else:
             self._leave(keeper)
 
@@ -107,6 +97,15 @@ class TaskChild(Child):
             return verdict
         why = f"restart_on answered {verdict.answer!r}, which means nothing for a task"
         return Verdict("escalate", why)
+
+    def _fail(self, error: BaseException, keeper: Keeper) -> None:
+        failure = error if isinstance(error, Exception) else stray_cancel(error)
+        if failure is None:
+            return keeper.broken_off(self, error)
+        now = trio.current_time()
+        self.note_failure(failure, now)
+        self.count_failure(now)
+        keeper.failed(self, failure)
 
     def _leave(self, keeper: Keeper) -> None:
         if self.state is not State.DONE:
@@ -251,6 +250,9 @@ class ActorChild(Child):
         if rest is None and self.children is not None:
             # A child that is given up is a failure of whoever has spawned it.
             self.timed_out = rest = self.children.failure
+        if rest is None and (stray := stray_cancel(error)) is not None and self.scope is not None:
+            self.timed_out = rest = stray
+            self.scope.cancel()  # which takes the Cancelled in, so that it goes no further
         if isinstance(rest, Exception):
             now = trio.current_time()
             self.attempt = 0 if box.leased is None else box.leased.attempt

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from ._cancelled import is_cancelled
+from ._failure import shown
 from ._lifecycle import Event, State
 from ._record import Child
 from ._restart import Done, GiveUp, Restart, RestartedInVain
 from ._spawning import ChildFailed, SpawnRefused
-from ._supervisor import Supervisor, is_cancelled
+from ._supervisor import Supervisor
 
 if TYPE_CHECKING:
     from ._child import ActorChild
@@ -153,7 +155,7 @@ class Children:
         if child.policy.restart == "temporary":
             self._supervisor.log.say_gone(child, error, self._parent.name)
         elif self.failure is None:
-            self.failure = ChildFailed(f"{child.name!r} failed: {error!r}; {decision.reason}")
+            self.failure = ChildFailed(f"{child.name!r} failed: {shown(error)}; {decision.reason}")
             self.failure.__cause__ = error
             if self._parent.scope is not None:
                 self._parent.scope.cancel()

@@ -6,6 +6,7 @@ nurseries around a yield work, and context variables hold.
 """
 
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from typing import Any, cast
 
 from ..channels._context import message_context
@@ -43,7 +44,8 @@ async def drive_generator(body: AsyncGenerator[Any, None], box: Mailbox, outlet:
             lane.sent = seq
             lane.buffer.append(Envelope(value, lane.source, seq, 1, _sent_in(), origin))
     finally:
-        await body.aclose()
+        with suppress(StopAsyncIteration):  # closed in vain before: what that raised is on its way
+            await body.aclose()
 
 
 async def _yield_slow(

@@ -135,6 +135,14 @@ def _message(exc: BaseException) -> str:
         return f"(its text can't be made: {type(problem).__name__})"
 
 
+def shown(exc: BaseException) -> str:
+    """Return the repr of an exception for a longer text. Never raises, whatever its class does."""
+    try:
+        return _cut(repr(exc))
+    except Exception as problem:
+        return f"{_type_name(type(exc))}(its text can't be made: {type(problem).__name__})"
+
+
 def _notes(exc: BaseException) -> tuple[str, ...]:
     notes: object = getattr(exc, "__notes__", ())
     if not _is_list(notes):  # anybody may set it to anything

@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 import trio
 from attrs import define, field
 
+from ._cancelled import is_cancelled
 from ._child import ActorChild, Child
 from ._escalation import Escalation, Failure
 from ._group_policy import GroupPolicy
@@ -19,7 +20,7 @@ from ._group_worker import Worker
 from ._lifecycle import Event, State
 from ._restart import Done, GiveUp, Restart, RestartedInVain
 from ._strategy import Agenda, Standing, shuts_down, too_often
-from ._supervisor import Supervisor, is_cancelled
+from ._supervisor import Supervisor
 
 GroupState = Literal["waiting", "running", "restarting", "stopping", "done", "failed"]
 KEPT_ESCALATIONS = 5

@@ -6,6 +6,8 @@ from typing import Any, Final, Literal, TypeGuard, cast, get_args
 
 from attrs import frozen
 
+from ._failure import shown
+
 Answer = Literal["restart", "resume", "stop", "escalate"]
 """Start again; go on with the next message; end as by a normal end; give up at once."""
 
@@ -115,7 +117,7 @@ def _ask(predicate: Callable[[Exception], Any], error: Exception) -> Verdict:
     try:
         said = predicate(error)
     except Exception as problem:
-        return Verdict("escalate", f"its restart_on, {name}, raised {problem!r}")
+        return Verdict("escalate", f"its restart_on, {name}, raised {shown(problem)}")
     if said is True:
         return RESTART
     if said is False:

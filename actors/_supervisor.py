@@ -1,7 +1,6 @@
 """Keep children running: all the waiting, none of the thinking (see `_restart`)."""
 
 import contextvars
-import math
 import random
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -9,7 +8,7 @@ from typing import NoReturn, Protocol
 
 import trio
 
-from ._cancelled import split_cancelled
+from ._cancelled import is_cancelled, split_cancelled
 from ._child import Child, TaskChild
 from ._failure import FailureSummary
 from ._lifecycle import Event, State
@@ -184,12 +183,6 @@ class Supervisor:
             self.act(child, Done(), None)
             return
         child.boss.child_returned(child)
-
-
-def is_cancelled() -> bool:
-    """Return whether this task is being cancelled."""
-    deadline: float = trio.current_effective_deadline()
-    return deadline == -math.inf
 
 
 def _raise_fatal(error: BaseException) -> NoReturn:

@@ -159,7 +159,8 @@ def call_chooser(owner: str, partition: Partition, payload: Any) -> Any:
         what = "function `to`" if key is None else "key function"
         raise PartitionError(
             f"the {what} of fan_out=Partition(...) of {owner!r} failed on {shortened(payload)}: "
-            f"{error!r}; let it answer for every message, or leave such messages out before"
+            f"{_shown(repr, error)}; let it answer for every message, or leave such messages out "
+            "before"
         ) from error
 
 
@@ -174,9 +175,16 @@ def number_of(owner: str, key: Any, payload: Any) -> int:
     except Exception as error:
         raise PartitionError(
             f"the key function of fan_out=Partition(...) of {owner!r} gave {shortened(key)} for "
-            f"{shortened(payload)}, which is no key ({error}); return a str, a number, or a tuple "
-            "of them"
+            f"{shortened(payload)}, which is no key ({_shown(str, error)}); return a str, a "
+            "number, or a tuple of them"
         ) from error
+
+
+def _shown(make: Callable[[object], str], error: Exception) -> str:
+    try:
+        return make(error)
+    except Exception as problem:  # the user's __str__ or __repr__
+        return f"{type(error).__name__}(its text can't be made: {type(problem).__name__})"
 
 
 Partition.__module__ = PartitionError.__module__ = "trouper"

@@ -14,6 +14,7 @@ import trio
 from ..actors._child import ActorChild, Child
 from ..actors._dead_letters import DeadLetters
 from ..actors._escalation import Failure
+from ..actors._failure import shown
 from ..actors._group import Group as Supervised
 from ..actors._lifecycle import Event, State
 from ..actors._spawning import current_spawner
@@ -138,7 +139,7 @@ class Execution:
         except BaseException as error:
             self.broken_off = True
             leaf = only_leaf(error)
-            self.reason = self.reason or f"broken off by {leaf!r}{raised_at(leaf)}"
+            self.reason = self.reason or f"broken off by {shown(leaf)}{raised_at(leaf)}"
             raise
         finally:
             self._settle()
@@ -257,8 +258,9 @@ class Execution:
     def child_failed(self, child: Child, error: Exception, reason: str) -> None:
         if self.error is None:
             self.error, self.failed_node = error, child.name
-            more = f"; {reason}" if reason != str(error) else ""  # what was refused says it itself
-            self.reason = f"{child.name!r} failed: {error!r}{more}"
+            told = shown(error)
+            more = "" if reason in told else f"; {reason}"  # what was refused says it itself
+            self.reason = f"{child.name!r} failed: {told}{more}"
             log.error("run %s: %s", self.settings.run_context.run_name, self.reason)
         self.desk.down(child)
         self.scope.cancel()
