@@ -57,6 +57,7 @@ class Leases(Returns, Lineage):
         "bound",
         "conflicts",
         "coro",
+        "crew",
         "current",
         "emitted",
         "follower",
@@ -117,6 +118,8 @@ class Leases(Returns, Lineage):
         """Who follows every output (`ctx.on_settled`)."""
         self.timeout: Timeout | None = None
         """How long one message may be handled; None: as long as it takes."""
+        self.crew: object = None
+        """The bodies that run side by side, where there are several."""
         self.shared: SharedHand | None = None
         """What is in hand besides, where several leases take from this mailbox."""
         self._attempts: tuple[Attempt, ...] = ()

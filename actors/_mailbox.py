@@ -20,6 +20,7 @@ from ._dead_letters import Attempt
 from ._failure import summarize
 from ._lease import NeverRunning
 from ._returns import Returned
+from ._timeout import Timeout
 
 
 class InvalidMessage(ValueError):
@@ -294,6 +295,13 @@ class Mailbox(Attended):
                 until = timeout.arm(self, until)
             if self.scope.deadline != until:  # to set it costs 2 us
                 self.scope.deadline = until
+
+    def limit_next(self, seconds: float) -> None:
+        """Limit how long a message may be handled: from the next one on."""
+        self.timeout = Timeout(seconds)
+        self.timed = True
+        self.bound = None
+        self._look_at_each()
 
     # -- inner parts -------------------------------------------------------------------------
 

@@ -62,6 +62,14 @@ class Timeout:
         self.until = math.inf if box.leased is None else trio.current_time() + self.seconds
         return min(self.until, deadline)
 
+    def change(self, box: "Leases", seconds: float) -> None:
+        """Take over another limit now, for the message in hand too (case A5)."""
+        self.until += seconds - self.seconds
+        self.seconds = seconds
+        if box.leased is not None and box.scope is not None:
+            deadline = box.leased.context.deadline
+            box.scope.deadline = self.until if deadline is None else min(self.until, deadline)
+
     def overdue(self, box: "Leases") -> float:
         """Return for how many seconds the message in hand has been over its time; 0.0: not yet."""
         if box.leased is None or self.until == math.inf:

@@ -334,6 +334,15 @@ def _nothing() -> None:
     """Stand for something to look at before a wait."""
 
 
+def set_limit(box: Mailbox, seconds: float) -> None:
+    """Change how long a message may be handled: now, also of messages in hand that had a limit."""
+    for each in {box, *leases_of(box)}:
+        if each.timeout is not None:
+            each.timeout.change(each, seconds)
+        else:
+            each.limit_next(seconds)
+
+
 def leases_of(box: Mailbox) -> Sequence[Mailbox]:
     """Return what takes from a mailbox: the leases that share it, or itself."""
     return [box] if box.shared is None else [*cast("Shared", box.shared).leases]

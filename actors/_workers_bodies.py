@@ -36,6 +36,13 @@ def several(behaviour: Behaviour, child: Child, concurrency: int) -> Behaviour:
     return Behaviour(run, behaviour.start, behaviour.stop, behaviour.restarted)
 
 
+def resize(child: ActorChild, concurrency: int) -> None:
+    """Change how many bodies there are: more at once, fewer as they come to their next ask."""
+    crew = child.mailbox.crew
+    if isinstance(crew, Crew):
+        crew.resize(concurrency)
+
+
 async def run_side_by_side(
     child: ActorChild, run: Callable[[Any], Any], concurrency: int, context: Context
 ) -> None:
@@ -44,11 +51,13 @@ async def run_side_by_side(
     Raises:
         Exception: the failure of the first one that failed; what it held is in the hub's hand.
     """
-    crew = Crew(child, run, context)
-    async with trio.open_nursery() as nursery:
-        crew.nursery = nursery
-        for _ in range(concurrency):
-            nursery.start_soon(crew.work, name=child.name)
+    child.mailbox.crew = crew = Crew(child, run, context)
+    try:
+        async with trio.open_nursery() as nursery:
+            crew.nursery = nursery
+            crew.resize(concurrency)
+    finally:
+        child.mailbox.crew = None
     if crew.failure is not None:
         raise crew.failure
 
@@ -65,10 +74,20 @@ class Crew:
         """What the first one that failed has failed with."""
         self.nursery: trio.Nursery | None = None
 
-    async def work(self) -> None:
+    def resize(self, concurrency: int) -> None:
+        """Start or dismiss bodies, until so many go on."""
+        if self.failure is not None:
+            return  # the next incarnation has them
+        assert self.nursery is not None
+        staying = [each for each in self._workers if not each.is_leaving]
+        for worker in staying[concurrency:]:
+            worker.dismiss()
+        for _ in range(concurrency - len(staying)):
+            self._workers.append(Worker(self._child.mailbox))
+            self.nursery.start_soon(self.work, self._workers[-1], name=self._child.name)
+
+    async def work(self, worker: Worker) -> None:
         """Run one body to its end; again, when the deadline of its message has passed."""
-        worker = Worker(self._child.mailbox)
-        self._workers.append(worker)
         current_lease.set(worker)
         context = attrs.evolve(cast("Any", self._context), mailbox=worker)
         current_context.set(context)
@@ -84,7 +103,6 @@ class Crew:
         expired = False
         with trio.CancelScope() as scope:
             worker.begin(scope)
-            worker.is_leaving = self.failure is not None
             message_context.set(worker.base)
             try:
                 await self._live(worker, context)

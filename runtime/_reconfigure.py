@@ -11,6 +11,8 @@ from ..actors._lifecycle import State
 from ..actors._profile_config import ProfileConfig
 from ..actors._rate import Rate
 from ..actors._restart import Backoff
+from ..actors._workers import set_limit
+from ..actors._workers_bodies import resize
 from ..channels._overflow import OverflowPolicy
 from ..channels._rebound import rebound
 from ._check_settings import setting_problems
@@ -37,6 +39,9 @@ class Changes(TypedDict, total=False):
     period: float
     backoff: Backoff
     max_attempts: int | None
+    timeout: float
+    concurrency: int
+    """Of a node that was declared with `concurrency=`."""
     config: Mapping[str, Any]
     """All of the new `ctx.config`."""
     probation: float
@@ -84,6 +89,11 @@ def plan_changes(cells: Mapping[str, Cell], cell: Cell, given: Mapping[str, Any]
     nodes = {name: each.node for name, each in cells.items()} | {node.name: changed}
     for problem in setting_problems(make_graph(nodes)):
         raise ValueError(problem)
+    if "concurrency" in changes and "concurrency" not in node.options.given:
+        raise ValueError(
+            f"concurrency of {node.name!r} can't be changed while it runs, because it was declared "
+            "without; declare it, concurrency=1 too, to change it later"
+        )
     config = _config(node.name, changes["config"]) if "config" in changes else None
     if config is not None:
         changes["config"] = config
@@ -157,12 +167,17 @@ def put_in_place(cell: Cell, child: ActorChild, plan: Plan, desk: "ControlDesk")
     child.policy = options.policy
     if "rate" in plan.changes:
         desk.point(child).limit(options.rate)
+    if "concurrency" in plan.changes:
+        resize(child, options.concurrency)
+    if options.timeout is not None and "timeout" in plan.changes:
+        set_limit(child.mailbox, options.timeout)
     if any(key in plan.changes for key in _BOUNDS):
         edges = {upstream.key: upstream.edge for upstream in plan.node.upstreams}
         for lane in child.mailbox.lanes:
             if lane.source in edges:
                 rebound(lane, *lane_settings(plan.node, edges[lane.source]))
-            elif lane.source == RUN:
+            elif lane.source == RUN or not lane.source.startswith("@"):
+                # From outside, or from who has spawned it. Questions have an edge of their own.
                 rebound(lane, options.capacity, options.overflow)
 
 

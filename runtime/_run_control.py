@@ -65,8 +65,9 @@ class RunControl:
 
         Args:
             changes: options of the node as in `@wf.actor(...)`: `capacity`, `overflow`, `rate`,
-                `max_restarts`, `period`, `backoff`, `max_attempts`; `config`: the whole new
-                `ctx.config`; `probation`: seconds in which a failure brings the former back.
+                `max_restarts`, `period`, `backoff`, `max_attempts`, `timeout`, `concurrency` (where
+                it was declared); `config`: the whole new `ctx.config`; `probation`: seconds in
+                which a failure brings the former back.
 
         Raises:
             TypeError, ValueError: a change is not legal, or there is no such node; nothing has

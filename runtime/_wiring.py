@@ -106,7 +106,8 @@ class Cell:
 
     def behaviour(self) -> Behaviour:
         behaviour, concurrency = make_behaviour(self.node), self.node.options.concurrency
-        return behaviour if concurrency == 1 else several(behaviour, self.child, concurrency)
+        is_single = concurrency == 1 and "concurrency" not in self.node.options.given
+        return behaviour if is_single else several(behaviour, self.child, concurrency)
 
     def actor_context(self) -> ActorContext[Any, Any, Any, Any]:
         settings, child = self.settings, self.child

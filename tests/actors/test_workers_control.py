@@ -139,3 +139,107 @@ async def test_each_body_has_the_newest_configuration(autojump_clock: MockClock)
             await run.send(number)
         await run.drain()
     assert sorted(seen) == [(0, 1), (1, 1), (2, 2), (3, 2), (4, 2), (5, 2)]
+
+
+async def test_the_number_of_bodies_changes_while_they_run(autojump_clock: MockClock) -> None:
+    """P13: never more than n in flight, whatever n is now; fewer as messages are finished."""
+    now = most = 0
+    workflow = trouper.Workflow()
+
+    @workflow.actor(concurrency=1)
+    async def bodies(ctx: Context) -> None:
+        nonlocal now, most
+        async for _ in ctx:
+            now += 1
+            most = max(most, now)
+            await trio.sleep(1)
+            now -= 1
+
+    async with workflow.open() as run:
+        for number in range(40):
+            await run.send(number)
+        await trio.sleep(2.5)
+        assert most == 1
+        await run.reconfigure("bodies", concurrency=4)
+        await trio.sleep(2.2)
+        assert (now, most) == (4, 4)
+        await run.reconfigure("bodies", concurrency=2)
+        await trio.sleep(2.2)
+        most = now
+        await trio.sleep(5)
+        assert most == 2
+        result = await run.drain(budget=100)
+    assert (result.status, result.edges[0].acknowledged) == ("completed", 40)
+
+
+async def test_the_new_number_holds_in_the_next_incarnation(autojump_clock: MockClock) -> None:
+    workflow = trouper.Workflow()
+    begun: list[int] = []
+
+    @workflow.actor(concurrency=3)
+    async def bodies(ctx: Context) -> None:
+        begun.append(len(begun))
+        async for message in ctx:
+            if message == "crash" and len(begun) == 3:
+                await run.reconfigure("bodies", concurrency=2)
+                raise ValueError("once")
+
+    async with workflow.open() as run:
+        await wait_all_tasks_blocked()
+        assert len(begun) == 3
+        await run.send("crash")
+        await wait_all_tasks_blocked()
+        assert len(begun) == 5
+        await run.drain()
+
+
+async def test_a_shorter_limit_takes_effect_now(autojump_clock: MockClock, leased: bool) -> None:
+    """A5"""
+    workflow = graph(100, [], leased=leased, timeout=50, max_attempts=1)
+    async with workflow.open() as run:
+        await run.send(1)
+        await trio.sleep(10)
+        begun = trio.current_time()
+        await run.reconfigure("pool", timeout=12)
+        await trio.sleep(3)
+        [letter] = run.dead_letters()
+        assert letter.failures[0].type == "trouper.HandlerTimeout"
+        assert "timeout=12 s" in letter.failures[0].message
+        assert trio.current_time() - begun == pytest.approx(3)
+
+
+async def test_a_limit_where_there_was_none(autojump_clock: MockClock) -> None:
+    workflow = trouper.Workflow()
+    done: list[int] = []
+
+    @workflow.actor(max_attempts=1)
+    async def single(ctx: Context) -> None:
+        async for seconds in ctx:
+            await trio.sleep(seconds)
+            done.append(seconds)
+
+    async with workflow.open() as run:
+        await run.send(20)
+        await run.send(15)
+        await run.send(1)
+        await trio.sleep(5)
+        await run.reconfigure("single", timeout=10)
+        await run.drain(budget=100)
+    assert done == [20, 1]
+    assert [letter.envelope.payload for letter in run.dead_letters()] == [15]
+
+
+async def test_a_number_of_bodies_that_was_not_declared_stays(autojump_clock: MockClock) -> None:
+    """S13"""
+    workflow = trouper.Workflow()
+
+    @workflow.actor
+    async def single(ctx: Context) -> None:
+        async for _ in ctx:
+            pass
+
+    async with workflow.open() as run:
+        with pytest.raises(ValueError, match="declare it, concurrency=1 too, to change it later"):
+            await run.reconfigure("single", concurrency=2)
+        with pytest.raises(ValueError, match="concurrency of 'single' must be > 0"):
+            await run.reconfigure("single", concurrency=0)
