@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from . import _asks, _cost, _fans, _idle, _lateness, _relays, _restarts, _scale, _tasks
+from . import _asks, _cost, _fans, _idle, _lateness, _relays, _restarts, _scale, _stops, _tasks
 from ._bars import BARS, judge
 from ._measure import Contest, Scale, Series, measure
 from ._report import bar_table, contest_table, machine_line, write_json
@@ -30,6 +30,7 @@ CONTESTS: Mapping[str, Callable[[Scale], Contest]] = {
     "tasks_fan": _tasks.tasks_fan,
     "tasks_chain": _tasks.tasks_chain,
     "restarts": _restarts.restarts,
+    "stops": _stops.stops,
     "asks": _asks.asks,
 }
 RESULTS = Path(__file__).parent / "results" / "latest.json"

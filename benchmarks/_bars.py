@@ -176,6 +176,16 @@ BARS: tuple[Bar, ...] = (
         theirs="bare trio task",
         at_most=2.5,
     ),
+    *(
+        Bar(
+            name=f"stop 10,000 children instead of 1,000, {kind}",
+            contest="stops",
+            ours=f"{kind}, 10,000",
+            theirs=f"{kind}, 1,000",
+            at_most=12.0,
+        )
+        for kind in ("group", "pool")
+    ),
     Bar(
         name="ask and reply",
         contest="asks",

@@ -87,7 +87,7 @@ class RunSpawner:
         inlet: Outlet | None = None
         if isinstance(child, ActorChild):
             box = child.mailbox
-            box.desk = execution.desk
+            execution.desk.look_after(cell)
             # What is spawned over a message carries its context (case X1), but has its own time.
             context = message_context.get()
             box.base = msgspec.structs.replace(context, deadline=None, tracking=())
@@ -102,8 +102,24 @@ class RunSpawner:
         return child, handle
 
     def _forget(self, child: Child) -> None:
+        self._execution.desk.forget(child)
         del self.cells[child.name]
         self._handles.pop(child.name).end(child)
+        _untie(child)
+
+
+def _untie(child: Child) -> None:
+    """Take what has ended apart, so that it is free at once.
+
+    Else ten thousand that stop together are left to the garbage collector, which then takes longer
+    than their stop (case S17).
+    """
+    child.boss = child.scope = None
+    if isinstance(child, ActorChild):
+        child.spec = None
+        box = child.mailbox
+        box.lanes = box.outlets = ()
+        box.only = box.scope = None
 
 
 class ChildHandle:
