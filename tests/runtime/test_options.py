@@ -43,6 +43,7 @@ LEGAL: dict[str, tuple[Any, dict[str, Any]]] = {
     "outputs": ({"alerts": str}, {}),
     "on_redelivery": ("skip", {}),
     "hold_limit": (7, {"on_redelivery": "hold"}),
+    "rate": (trouper.Rate(2), {}),
     "concurrency": (2, {}),
     "timeout": (5.0, {}),
     "max_children": (9, {}),
