@@ -7,7 +7,7 @@ from typing import Any, Generic, ParamSpec, TypeGuard, TypeVar, cast
 import trio
 
 from ...actors._current import current_context
-from ._action import Action
+from ._action import Action, CallContext
 from ._calls import caller
 from ._groups import current_group
 from ._in_thread import bridge_of, call_from_thread
@@ -54,6 +54,8 @@ class BoundTask(Generic[P]):
         parent.calls.add(action)
         base = current_context.get()
         assert base is not None
+        if isinstance(base, CallContext):
+            base = base.base  # what all calls below one node or run have in common
         return action, base, args, named
 
 

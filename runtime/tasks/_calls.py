@@ -37,11 +37,11 @@ class Calls:
 
     async def breathe(self) -> None:
         """Look at the clock, and let others run at the end of a slice: a call need not wait."""
-        left = self._meter.grant(1)
-        if left == 0:
+        self.left = self._meter.grant(1)
+        if self.left == 0:
+            # A new slice begins before the wait: the calls that run meanwhile are in it.
+            self.left = self._meter.restart()
             await let_others_run()
-            left = self._meter.restart()
-        self.left = left
 
     # -- records -----------------------------------------------------------------------------
 
@@ -63,7 +63,7 @@ class Calls:
     def end(self, action: Action, phase: Phase, error: FailureSummary | None = None) -> None:
         action.phase, action.error = phase, error
         action.ended = time()
-        action.counts = action.context = None
+        action.counts = None
         if self.kept > self._most and action.parent is not None and not action.children:
             self._let_go(action, action.parent)
 

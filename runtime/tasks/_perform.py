@@ -16,7 +16,7 @@ from ...actors._failure import summarize
 from ...actors._restart import RestartPolicy
 from ...actors._task_context import TaskContext
 from .._leaf import only_leaf
-from ._action import Action, context_for
+from ._action import Action, CallContext
 from ._bridge import call_sync
 from ._drive import drive
 from ._spec import Spec, make_body
@@ -48,7 +48,18 @@ async def perform(spec: Spec, action: Action, base: Base, args: Args, named: Nam
             return await _apart(spec, action, base, args, named)
         calls.begin(action)
         policy = spec.settings.policy
-        if policy is None:
+        if spec.is_simple:
+            action.attempts = 1
+            own = copy_context()
+            own.run(current_context.set, CallContext(action, base))
+            try:
+                value = await drive(own.run, spec.function(*args, **named))
+            finally:
+                if action.feeds:
+                    await close_feeds(action)
+            if spec.check_result is not None:
+                value = spec.check_result(value)
+        elif policy is None:
             value = await _attempt(spec, action, base, args, named)
         else:
             value = await _attempts(spec, policy, action, base, args, named)
@@ -132,7 +143,7 @@ def open_attempt(action: Action, base: Base) -> Base:
     """Return the context of a new attempt, whose calls have the names of the last one's."""
     action.attempts += 1
     action.counts = None
-    return context_for(action, base)
+    return CallContext(action, base)
 
 
 async def _body(spec: Spec, action: Action, own: Context, args: Args, named: Named) -> Any:

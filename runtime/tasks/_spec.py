@@ -29,6 +29,8 @@ class Spec:
     binder: Binder
     check_result: Check | None
     settings: Settings
+    is_simple: bool
+    """Nothing is to be done but to run its coroutine, once. Most calls are of such tasks."""
 
 
 def make_spec(function: Any, name: str | None, settings: Settings) -> Spec:
@@ -47,11 +49,14 @@ def make_spec(function: Any, name: str | None, settings: Settings) -> Spec:
     kind: TaskKind = "stream" if shape.is_generator else "async" if shape.is_async else "sync"
     _check_effects(known, kind, settings)
     verb = "yields" if kind == "stream" else "returns"
+    is_coroutine = inspect.iscoroutinefunction(function)
+    once = settings.policy is None and settings.timeout is None
     return Spec(
         name=known,
         function=function,
         kind=kind,
-        is_coroutine=inspect.iscoroutinefunction(function),
+        is_coroutine=is_coroutine,
+        is_simple=is_coroutine and once and not shape.takes_ctx,
         takes_ctx=shape.takes_ctx,
         binder=make_binder(known, function, shape),
         check_result=make_check(shape.returns, owner=f"task {known!r}", verb=verb),
