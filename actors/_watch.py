@@ -53,10 +53,11 @@ class Watch:
 
 
 class Watches:
-    """Every watch of a run, by the node that is watched."""
+    """Every watch of a run, by the node that is watched, and by who watches."""
 
     def __init__(self) -> None:
         self._by_node: dict[str, dict[str, Watch]] = {}
+        self._by_watcher: dict[str, set[str]] = {}
 
     def add(self, watch: Watch) -> bool:
         """Keep a watch; return whether it is new. The same one again changes nothing (case P9).
@@ -64,10 +65,10 @@ class Watches:
         Raises:
             ValueError: this incarnation watches that node with another `on_down`.
         """
-        found = self._by_node.setdefault(watch.node, {})
-        known = found.get(watch.watcher)
-        if known is None or known.incarnation != watch.incarnation:
-            found[watch.watcher] = watch
+        known = self.find(watch.watcher, watch.node, watch.incarnation)
+        if known is None:
+            self._by_node.setdefault(watch.node, {})[watch.watcher] = watch
+            self._by_watcher.setdefault(watch.watcher, set()).add(watch.node)
             return True
         if known.on_down != watch.on_down:
             raise ValueError(
@@ -78,7 +79,17 @@ class Watches:
 
     def remove(self, watcher: str, node: str) -> None:
         """Forget a watch, if there is one."""
-        self._by_node.get(node, {}).pop(watcher, None)
+        watches = self._by_node.get(node, {})
+        watches.pop(watcher, None)
+        if not watches:
+            self._by_node.pop(node, None)
+        self._by_watcher.get(watcher, set()).discard(node)
+
+    def forget(self, watcher: str) -> None:
+        """Forget all that a node which is gone has watched. Who watches it is still to be told."""
+        for node in tuple(self._by_watcher.get(watcher, ())):
+            self.remove(watcher, node)
+        self._by_watcher.pop(watcher, None)
 
     def find(self, watcher: str, node: str, incarnation: int) -> Watch | None:
         """Return the watch of that incarnation; None if it does not watch the node (any more)."""

@@ -5,6 +5,7 @@ once if it has none; only kill interrupts.
 Rule 2: what has ended stays so: to end it again is no error, to change it is one.
 """
 
+from collections import ChainMap
 from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -51,6 +52,8 @@ class ControlDesk:
 
     def __init__(self, run: "Execution") -> None:
         self._run = run
+        self._spawned: dict[str, Cell] = {}
+        """Nodes that are no part of the graph."""
         self._watches = Watches()
         self._waiting: dict[str, list[trio.Event]] = {}
         """What those wait for who stop a node, or change it: set at its end, too."""
@@ -80,7 +83,7 @@ class ControlDesk:
         self._resume(self.actor(node, "resume"))
 
     def resume_all(self) -> None:
-        for cell in self._run.cells.values():
+        for cell in self.cells.values():
             if isinstance(cell.child, ActorChild):
                 self._resume(cell.child)
 
@@ -130,7 +133,7 @@ class ControlDesk:
             ValueError: there is no such node, it is the actor itself, or the actor watches it
                 already with another `on_down`.
         """
-        target, me = self.cell(node).child, self._run.cells[watcher].child
+        target, me = self.cell(node).child, self.cells[watcher].child
         assert isinstance(me, ActorChild)
         if target is me:
             raise ValueError(f"{watcher!r} can't watch itself; use a stop hook, or try/finally")
@@ -146,13 +149,31 @@ class ControlDesk:
 
     # -- told by the run ---------------------------------------------------------------------
 
+    def look_after(self, cell: Cell) -> None:
+        """Be there for a node that is new in the run, and hold it to its rate."""
+        child, rate = cell.child, cell.node.options.rate
+        if child.name not in self._run.cells:
+            self._spawned[child.name] = cell
+        if isinstance(child, ActorChild):
+            child.mailbox.desk = self
+            if rate is not None:
+                self.point(child).limit(rate)
+
+    def forget(self, child: Child) -> None:
+        """A node has ended that leaves no trace in the run."""
+        self.down(child)
+        self._spawned.pop(child.name, None)
+        for known in (self._waiting, self._changes, self._trials):
+            known.pop(child.name, None)
+        self._watches.forget(child.name)
+
     def down(self, child: Child) -> None:
         """A node has ended for good."""
         watches = self._watches.of(child.name)
         if watches:
             notice = _notice(child, self.seconds())
             for watch in watches:
-                watcher = self._run.cells[watch.watcher].child
+                watcher = self.cells[watch.watcher].child
                 if isinstance(watcher, ActorChild) and watcher.incarnation == watch.incarnation:
                     self._tell(watcher, notice)
         for event in self._waiting.get(child.name, ()):
@@ -162,7 +183,7 @@ class ControlDesk:
         """An incarnation has failed: on probation, the former values come back (case X4)."""
         if node in self._trials:
             trial, now = self._trials.pop(node), trio.current_time()
-            cell = self._run.cells[node]
+            cell = self.cells[node]
             if now <= trial.until and isinstance(cell.child, ActorChild):
                 put_in_place(cell, cell.child, trial.former, self)
                 take_at_boundary(cell.child, trial.former)
@@ -180,7 +201,8 @@ class ControlDesk:
     def complete(self, reports: dict[str, NodeReport]) -> None:
         """Put into the nodes' reports what was asked of them."""
         for name, changes in self._changes.items():
-            reports[name] = msgspec.structs.replace(reports[name], reconfigured=changes)
+            if name in reports:
+                reports[name] = msgspec.structs.replace(reports[name], reconfigured=changes)
         for name, cell in self._run.cells.items():
             control = cell.child.mailbox.control if isinstance(cell.child, ActorChild) else None
             if control is not None and control.asked.is_paused:
@@ -198,11 +220,14 @@ class ControlDesk:
         Raises:
             ValueError: there is no such node.
         """
-        cells = self._run.cells
+        cells = self.cells
         if isinstance(node, str):
             name = node
         else:
-            name = next((n for n, c in cells.items() if c.node.obj is node), repr(node))
+            # What `ctx.spawn` gives has a name.
+            handle = getattr(node, "name", None)
+            other = handle if isinstance(handle, str) and handle in cells else repr(node)
+            name = next((n for n, c in cells.items() if c.node.obj is node), other)
         if name not in cells:
             raise ValueError(f"there is no node {name!r};{suggest(name, cells)}")
         return cells[name]
@@ -243,7 +268,8 @@ class ControlDesk:
 
     @property
     def cells(self) -> Mapping[str, Cell]:
-        return self._run.cells
+        """All nodes: of the graph, and spawned ones."""
+        return ChainMap(self._run.cells, self._spawned)
 
     async def wait_for(self, child: Child, event: trio.Event) -> None:
         """Wait for an event, or until the node has ended."""
@@ -274,7 +300,7 @@ class ControlDesk:
         child.stopping.set()
         point = self.point(child)
         point.ask(point.asked.stop())
-        if is_source(self._run.cells[child.name]):
+        if is_source(self.cells[child.name]):
             stop_source(child, "it was asked to stop")
         never_begun = child.state is State.WAITING
         if never_begun or (child.state is State.RESTARTING and not child.mailbox.comes_again()):
@@ -283,7 +309,7 @@ class ControlDesk:
 
     def _retire(self, child: ActorChild) -> None:
         child.retire()
-        if child.state is State.WAITING and self._run.cells[child.name].pending:
+        if child.state is State.WAITING and self.cells[child.name].pending:
             # It waits for a batch input, and nobody else would end it.
             child.move(Event.CANCEL)
             child.close()

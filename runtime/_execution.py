@@ -43,8 +43,6 @@ from ._report import (
     RunStatus,
     WorkflowResult,
     output_of,
-    report_edge,
-    report_node,
 )
 from ._settings import Settings
 from ._sources import ENDED, INPUTS, RUN, is_source
@@ -111,10 +109,7 @@ class Execution:
         self._declared = groups or {}
         self.groups: Mapping[str, Supervised] = {}
         for cell in self.cells.values():
-            if isinstance(cell.child, ActorChild):
-                cell.child.mailbox.desk = self.desk
-                if cell.node.options.rate is not None:
-                    self.desk.point(cell.child).limit(cell.node.options.rate)
+            self.desk.look_after(cell)
             for upstream in cell.node.upstreams:
                 if nodes[upstream.node].kind == "task":
                     self._readers.setdefault(upstream.node, []).append((cell, upstream.key))

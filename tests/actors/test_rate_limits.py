@@ -97,3 +97,39 @@ async def test_a_kill_ends_a_wait_for_a_turn(autojump_clock: MockClock) -> None:
         stage.child.retire()
     assert got == [1]
     assert [(x.envelope.payload, x.reason) for x in stage.dead] == [(2, "stopped")]
+
+
+async def test_a_cancel_ends_a_wait_for_a_turn(autojump_clock: MockClock) -> None:
+    """X12: what waited for its turn was never taken; nothing of it is lost."""
+    got: list[int] = []
+    stage = Stage(collecting(got))
+    point_of(stage).limit(trouper.Rate(1, per=1000))
+    stage.feed(1, 2)
+    async with trio.open_nursery() as nursery:
+        stage.begin(nursery)
+        await trio.sleep(1)
+        nursery.cancel_scope.cancel()
+    assert got == [1]
+    assert stage.ledger()["queued"] == 1
+
+
+async def test_a_limited_source_that_waits_for_room_is_held_by_a_pause() -> None:
+    """X5: its turn has come, but no room: when that comes, the pause holds."""
+
+    async def counting(ctx: trouper.ActorContext) -> None:
+        for number in range(3):
+            await ctx.send(number)
+
+    stage = Stage(counting, out_capacity=1)
+    point = point_of(stage)
+    point.limit(trouper.Rate(100))
+    async with trio.open_nursery() as nursery:
+        stage.begin(nursery)
+        await wait_all_tasks_blocked()
+        point.ask(NOTHING_ASKED.pause())
+        assert stage.sent() == [0]
+        await wait_all_tasks_blocked()
+        assert stage.sent() == []
+        point.ask(point.asked.resume())
+        await wait_all_tasks_blocked()
+        assert stage.sent() == [1]

@@ -55,6 +55,18 @@ def test_what_was_never_watched_can_be_forgotten() -> None:
     assert watches.find("a", "b", 1) is None
 
 
+def test_who_is_gone_watches_nobody() -> None:
+    """S18: nothing is kept of it; who watches it is still told."""
+    watches = Watches()
+    for node in ("b", "c"):
+        watches.add(Watch("a", 1, node, hear))
+    watches.add(Watch("b", 1, "a", hear))
+    watches.forget("a")
+    watches.forget("a")
+    assert (watches.of("b"), watches.of("c")) == ((), ())
+    assert len(watches.of("a")) == 1
+
+
 class Model(RuleBasedStateMachine):
     """P9: against a dict of (watcher, node) -> (incarnation, answer)."""
 
@@ -79,6 +91,12 @@ class Model(RuleBasedStateMachine):
     def remove(self, a: str, b: str) -> None:
         self.watches.remove(a, b)
         self.model.pop((a, b), None)
+
+    @rule(a=NAMES)
+    def forget(self, a: str) -> None:
+        self.watches.forget(a)
+        for each in [each for each in self.model if each[0] == a]:
+            del self.model[each]
 
     @invariant()
     def each_is_told_once(self) -> None:

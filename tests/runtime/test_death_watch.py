@@ -280,3 +280,40 @@ async def test_a_source_hears_of_it_when_it_sends(autojump_clock: MockClock) -> 
         run.kill("b")
         await trio.sleep(2)
     assert got[:3] == [(0, ()), (1, ()), (2, ("b",))]
+
+
+async def test_spawned_children_are_watched_and_controlled(autojump_clock: MockClock) -> None:
+    """P9: by their handle; when one has ended, nothing of it is left to be asked."""
+    seen: list[Any] = []
+    got: list[Any] = []
+    wf = trouper.Workflow()
+    runs: list[trouper.Run] = []
+
+    async def worker(ctx: trouper.ActorContext) -> None:
+        async for message in ctx:
+            got.append((message, ctx.config.get("version")))
+            await trio.sleep(1)
+
+    @wf.actor
+    async def parent(ctx: trouper.ActorContext) -> None:
+        child = await ctx.spawn(worker, name="worker", rate=trouper.Rate(1, per=10))
+        ctx.watch(child, lambda down: seen.append((down.node, down.reason)))
+        async for message in ctx:
+            runs[0].pause(child)
+            await child.send(message)
+            await trio.sleep(5)
+            assert got == []
+            await runs[0].reconfigure(child, config={"version": 2}, capacity=3)
+            runs[0].resume(child)
+            await trio.sleep(0.5)
+            runs[0].kill(child.name)
+
+    async with wf.open() as run:
+        runs.append(run)
+        await run.send("hello", to="parent")
+        await trio.sleep(20)
+        assert got == [("hello", 2)]
+        assert seen == [("parent/worker", "killed")]
+        with pytest.raises(ValueError, match="there is no node 'parent/worker'"):
+            run.pause("parent/worker")
+        run.status()

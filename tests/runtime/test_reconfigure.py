@@ -364,3 +364,24 @@ async def test_old_changes_are_forgotten() -> None:
             await run.reconfigure("sink", capacity=number)
         changes = run.status().nodes["sink"].reconfigured
     assert [change.changes["capacity"] for change in changes] == list(range(11, 31))
+
+
+async def test_one_node_may_change_another_that_has_not_begun(autojump_clock: MockClock) -> None:
+    """X4: its own configuration stays what it is."""
+    seen: list[Any] = []
+    runs: list[trouper.Run] = []
+    wf = trouper.Workflow()
+    wf.task(name="slow")(sleeps(5, "input"))
+    wf.actor(name="waits", depends_on="slow")(versions(seen))
+
+    @wf.actor
+    async def boss(ctx: trouper.ActorContext) -> None:
+        async for _ in ctx:
+            await runs[0].reconfigure("waits", config={"version": 3})
+            seen.append(ctx.config.get("version"))
+
+    async with wf.open() as run:
+        runs.append(run)
+        await run.send("now", to="boss")
+        await run.drain()
+    assert seen == [None, ("input", 3, 3)]
