@@ -98,7 +98,9 @@ def show_run(name: str, root: str | None, *, as_json: bool) -> Iterator[str]:
 @contextmanager
 def _opened(root: str | None) -> Generator[Store, None, None]:
     try:
-        with open_store(current().root if root is None else root, read_only=True) as store:
+        configured = current()
+        place = configured.root if root is None else root
+        with open_store(place, read_only=True, **configured.store_options()) as store:
             yield store
     except (StoreError, ValueError) as error:
         raise Problem(plain(error, 2_000)) from None

@@ -28,6 +28,9 @@ Durability = Literal["normal", "full"]
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 
+_making = threading.Lock()
+"""To close a file takes away the locks that SQLite has on it, if another thread of this process was
+quick to open it: so it is opened only after it was made and closed."""
 _inherited: list[object] = []
 """Connections from before a fork. Closing one in the child could remove the parent's log."""
 
@@ -244,6 +247,13 @@ def _not_there(path: Path) -> str:
 
 def _make_file(path: Path) -> None:
     """Make folder and file so that nobody else may read them; leave alone what is there."""
+    if path.is_file():
+        return
+    with _making:
+        _make_file_once(path)
+
+
+def _make_file_once(path: Path) -> None:
     try:
         path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         # SQLite gives its log and index the mode of the database.

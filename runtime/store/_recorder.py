@@ -27,8 +27,8 @@ from ._runs import Runs
 
 LINGER = 0.02
 """Seconds between a record and its transaction: many share one."""
-_BATCH = 2_000
-"""Records of one transaction, so that other processes come in between."""
+_BATCH = 250
+"""Records of one transaction: a task that writes a result meanwhile waits some two milliseconds."""
 _AGAIN = 1.0
 """Seconds until a write that failed is tried again."""
 

@@ -217,6 +217,10 @@ class Runs:
             if value is not None:
                 where.append(f"{column} = ?")
                 values.append(value)
+        if phase is not None:
+            # One that is recorded as running may be lost, and so failed: that is seen below.
+            where.append("phase IN (?, 'running')")
+            values.append(phase)
         for key, value in (labels or {}).items():
             where.append("EXISTS (SELECT 1 FROM json_each(labels) WHERE key = ? AND value = ?)")
             values += [key, value]
@@ -226,7 +230,7 @@ class Runs:
     def _matching(
         self, sql: str, values: Sequence[Any], phase: Phase | None, limit: int | None
     ) -> Sequence[RunRecord]:
-        """Choose by phase here: whether a run is lost stands in no column."""
+        """Choose by phase once more: whether a run is lost stands in no column."""
         found: list[RunRecord] = []
         now = self._clock()
         with self._connections.reading() as db:
