@@ -140,12 +140,12 @@ class Group:
     def admit(self, member: "Child | Group") -> None:
         """Start a member, whose inputs stand now, when its turn comes."""
         self._agenda.admit(self._places[member])
-        if self.parent is None and not self._launched:
-            self.launch()
-        elif self._launched:
+        if self._launched:
             self._worker.kick()
         elif self.parent is not None:
             self.parent.admit(self)
+        else:
+            self.launch()
 
     def child_ready(self, child: Child) -> None:
         self._has_started(child)
@@ -326,7 +326,10 @@ class Group:
         """All is stopped, or started, that had to be."""
         if self._then is not None:
             self._then()
-        elif self.state != "done":
+        elif not self._left:  # the last ones ended while the group was to be stopped for another
+            if self.state != "done":
+                self._finish()
+        else:
             self.state = "running"
             if self.parent is not None:
                 self.parent.member_ready(self)
@@ -345,6 +348,10 @@ class Group:
 
     def _shut_down(self) -> None:
         self.let_go("done")
+        self._finish()
+
+    def _finish(self) -> None:
+        self.state = "done"
         if self.parent is not None:
             self.parent.member_gone(self)
 
@@ -386,6 +393,4 @@ class Group:
         if by_itself and shuts_down(auto, significant=significant, others=others):
             self._close(self._shut_down)
         elif not self._left:
-            self.state = "done"
-            if self.parent is not None:
-                self.parent.member_gone(self)
+            self._finish()
