@@ -31,6 +31,14 @@ FOLDER_MODE = 0o700
 _making = threading.Lock()
 """To close a file takes away the locks that SQLite has on it, if another thread of this process was
 quick to open it: so it is opened only after it was made and closed."""
+
+
+def _make_anew_in_child() -> None:
+    global _making
+    _making = threading.Lock()  # another thread may have held it
+
+
+os.register_at_fork(after_in_child=_make_anew_in_child)
 _inherited: list[object] = []
 """Connections from before a fork. Closing one in the child could remove the parent's log."""
 
@@ -210,7 +218,7 @@ def _log_ahead(db: Database, place: Place) -> None:
 
 
 def _connect_read_only(place: Place) -> Database:
-    if not place.path.is_file():
+    if not os.path.isfile(place.path):  # Path's own raises where a folder may not be searched
         raise NoWorkspace(_not_there(place.path))
     with in_our_words(place.path):
         db = _open_to_read(place.path)
@@ -247,8 +255,6 @@ def _not_there(path: Path) -> str:
 
 def _make_file(path: Path) -> None:
     """Make folder and file so that nobody else may read them; leave alone what is there."""
-    if path.is_file():
-        return
     with _making:
         _make_file_once(path)
 

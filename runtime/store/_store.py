@@ -1,5 +1,6 @@
 """`open_store(root)`: the database of a workspace."""
 
+import os
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -94,7 +95,7 @@ def open_store(
         StoreError: it can't be opened; nothing was changed.
     """
     path = Path(root).absolute() / DATABASE
-    if not create and not path.exists():
+    if not create and not os.path.exists(path):  # Path's own raises if that can't be told
         raise NoWorkspace(
             f"there is no workspace at {str(path.parent)!r}: no {DATABASE} in it; give the folder "
             "that a run was recorded in, or start a run there"

@@ -309,3 +309,21 @@ def test_each_word_of_sqlite_has_one_of_ours(tmp_path: Path) -> None:
 def test_trouper_is_imported_without_the_database() -> None:
     code = "import sys, trouper; trouper.Workflow; sys.exit('apsw' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_many_threads_make_one_database(tmp_path: Path) -> None:
+    barrier = threading.Barrier(8)
+
+    def work(number: int) -> None:
+        barrier.wait(60)
+        with open_at(tmp_path / "ws") as store:
+            store.runs.finish(store.runs.claim(new_run(f"run-{number}")), "completed")
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with open_at(tmp_path / "ws") as store:
+        assert len(store.runs.query()) == 8
+        assert store.connections.get().pragma("integrity_check") == "ok"
