@@ -2,7 +2,8 @@
 
 import copy
 from collections.abc import Awaitable, Callable, Mapping
-from inspect import isawaitable, iscoroutinefunction
+from functools import partial
+from inspect import iscoroutinefunction
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -13,7 +14,7 @@ from ._map_bodies import map_list, stream_body
 from ._message_types import expected_types
 from ._node import Node
 from ._process import call_in_process
-from ._threads import call_in_thread
+from .tasks._bridge import call_node
 
 
 def call_task(node: Node, context: Any) -> Awaitable[Any]:
@@ -30,17 +31,8 @@ def call_task(node: Node, context: Any) -> Awaitable[Any]:
         return function(*args, **named)  # type: ignore[no-any-return]  # the shape says so
     if node.options.executor == "process":
         return call_in_process(function, args, named, name=node.name)
-    return _call_sync(node, function, args, named)
-
-
-async def _call_sync(
-    node: Node, function: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any]
-) -> Any:
-    value = await call_in_thread(
-        lambda: function(*args, **named), name=node.name, budget=node.options.shutdown
-    )
-    # A decorated task may look sync and still hand back an awaitable.
-    return await value if isawaitable(value) else value
+    call = partial(function, *args, **named)
+    return call_node(call, name=node.name, budget=node.options.shutdown)
 
 
 def _entry(node: Node) -> Callable[..., Any]:

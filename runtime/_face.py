@@ -50,7 +50,6 @@ from ..channels._partition import Partition as Partition
 from ..channels._partition import PartitionError as PartitionError
 from ..channels._receive_channel import ReceiveChannel as ReceiveChannel
 from ..channels._send_channel import SendChannel as SendChannel
-from ._blocking import run as run
 from ._control import NotRunning as NotRunning
 from ._drain_report import ActorDrain as ActorDrain
 from ._drain_report import DrainReport as DrainReport
@@ -94,4 +93,5 @@ from .tasks._map import map as map
 from .tasks._outputs import Outputs as Outputs
 from .tasks._runner import Runner as Runner
 from .tasks._runner import with_runcontext as with_runcontext
+from .tasks._start import run as run
 from .tasks._stream import TaskStream as TaskStream

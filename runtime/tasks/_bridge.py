@@ -7,7 +7,7 @@ the thread: a cancel reaches it, and it ends before the sync task does.
 """
 
 from collections.abc import Awaitable, Callable
-from contextvars import Context, copy_context
+from contextvars import Context, ContextVar, copy_context
 from functools import partial
 from inspect import isawaitable
 from queue import SimpleQueue
@@ -106,6 +106,10 @@ class PlainBridge:
         return trio.from_thread.run(async_fn, *args)
 
 
+node_bridge: ContextVar[Bridge | None] = ContextVar("node_bridge", default=None)
+"""Of the sync task of a graph whose thread this is."""
+
+
 async def call_sync(
     spec: "Spec", action: "Action", own: Context, args: tuple[Any, ...], named: dict[str, Any]
 ) -> Any:
@@ -114,17 +118,31 @@ async def call_sync(
     Args:
         own: its context variables.
     """
+
+    def say(bridge: Bridge) -> None:
+        action.bridge = bridge
+
+    call = partial(own.run, partial(spec.function, *args, **named))
+    # The end of a name tells more than its beginning.
+    name = f"trouper {action.name[-80:]}"
+    return await _call_bridged(call, say, name=name, budget=spec.settings.shutdown)
+
+
+async def call_node(call: Callable[[], Any], *, name: str, budget: float) -> Any:
+    """Return what the sync task of a graph returns; it may call tasks of environments."""
+    return await _call_bridged(call, node_bridge.set, name=name, budget=budget)
+
+
+async def _call_bridged(
+    call: Callable[[], Any], say: Callable[[Bridge], object], *, name: str, budget: float
+) -> Any:
     value: Any = None
     failure: Exception | None = None
     async with trio.open_nursery() as nursery:
-        action.bridge = bridge = NurseryBridge(nursery, action.name)
+        bridge = NurseryBridge(nursery, name)
+        say(bridge)
         try:
-            value = await call_in_thread(
-                own.run,
-                partial(spec.function, *args, **named),
-                name=f"trouper {action.name[-80:]}",
-                budget=spec.settings.shutdown,
-            )
+            value = await call_in_thread(call, name=name, budget=budget)
         except Exception as error:  # kept, because the nursery would wrap it
             failure = error
         finally:
@@ -135,4 +153,4 @@ async def call_sync(
     try:
         raise failure
     finally:
-        failure = None
+        failure = None  # it holds this frame

@@ -10,7 +10,7 @@ import trio
 from ...actors._current import current_context
 from ...actors._restart import RestartPolicy
 from ._action import Action
-from ._bridge import Bridge, PlainBridge
+from ._bridge import Bridge, PlainBridge, node_bridge
 from ._perform import (
     Args,
     Base,
@@ -44,7 +44,7 @@ def call_from_thread(spec: Spec, action: Action, base: Base, args: Args, named: 
 
 def bridge_below(caller: Action) -> Bridge:
     """Return how what an action calls in its thread gets into the event loop."""
-    return PlainBridge() if caller.bridge is None else caller.bridge
+    return caller.bridge or node_bridge.get() or PlainBridge()
 
 
 def bridge_of(action: Action) -> Bridge:

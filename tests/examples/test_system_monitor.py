@@ -51,7 +51,8 @@ def run(
         await run.drain(1e6)
 
     config = {"pace": PACE, "table": False, **config}
-    return trouper.run(system_monitor.wf, config=config, on_start=drain_when_done)
+    wf: trouper.Workflow = system_monitor.wf
+    return trouper.run(wf, config=config, on_start=drain_when_done)
 
 
 def alerts_sent(report: trouper.StatusReport | trouper.WorkflowResult) -> int:

@@ -45,6 +45,13 @@ def test_a_runner_runs_as_often_as_one_likes() -> None:
     assert {run.context.project for run in runs} == {"p"}
 
 
+def test_trouper_run_takes_a_task_too() -> None:
+    assert trouper.run(double, 4).outputs() == (8,)
+    assert trouper.run(double, n=5).outputs() == (10,)
+    with pytest.raises(RuntimeUserError, match="broken"):
+        trouper.run(breaks)
+
+
 def test_a_failed_task_raises() -> None:
     with pytest.raises(RuntimeUserError, match="OSError: broken") as caught:
         trouper.with_runcontext().run(breaks)

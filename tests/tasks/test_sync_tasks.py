@@ -212,6 +212,33 @@ async def test_a_sync_node_of_a_graph_calls_tasks() -> None:
     assert (await wf.execute()).unwrap() == {"node": [True, False]}
 
 
+async def test_what_a_sync_node_calls_ends_with_the_run() -> None:
+    ended: list[str] = []
+    begun = trio.Event()
+    wf = trouper.Workflow("graph")
+
+    @env.task(name="waits_below_node")
+    async def waits_below_node() -> None:
+        try:
+            begun.set()
+            await trio.sleep_forever()
+        finally:
+            ended.append("finally")
+
+    @wf.task
+    def node() -> None:
+        waits_below_node.wait()
+
+    @wf.task
+    async def fails() -> None:
+        await begun.wait()
+        raise OSError("broken")
+
+    result = await wf.execute()
+    assert result.failed_node == "fails"
+    assert ended == ["finally"]
+
+
 async def test_the_rightly_typed_forms_refuse_the_wrong_place() -> None:
     @env.task(name="waits_in_async")
     async def waits_in_async() -> None:
