@@ -122,11 +122,12 @@ class Connections:
         """Give a connection whose statements all see one state of the database."""
         with in_our_words(self.place.path):
             db = self.get()
-            db.execute("BEGIN")
             try:
+                db.execute("BEGIN")
                 yield db
             finally:
-                db.execute("ROLLBACK")
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
 
     @contextmanager
     def writing(self) -> Generator[Database, None, None]:
@@ -138,8 +139,8 @@ class Connections:
         with in_our_words(self.place.path):
             db = self.get()
             with self._write_lock:
-                db.execute("BEGIN IMMEDIATE")
-                try:
+                try:  # Ctrl-C may come behind any statement
+                    db.execute("BEGIN IMMEDIATE")
                     yield db
                     db.execute("COMMIT")
                 except BaseException:

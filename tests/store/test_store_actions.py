@@ -131,14 +131,15 @@ def test_what_is_over_the_bound_is_counted_once_for_each_action(tmp_path: Path) 
 class Refusing:
     """Takes no record for so many times."""
 
-    def __init__(self, store: Store, times: int) -> None:
+    def __init__(self, store: Store, times: int, error: Exception | None = None) -> None:
         self.store, self.times = store, times
+        self.error = error or StoreFull("no room")
         self.taken = threading.Event()
 
     def write(self, records: Any) -> None:
         if self.times > 0:
             self.times -= 1
-            raise StoreFull("no room")
+            raise self.error
         self.store.actions.write(records)
         self.taken.set()
 
@@ -199,6 +200,20 @@ def test_after_the_close_nothing_is_taken(tmp_path: Path) -> None:
     with pytest.raises(StoreClosed, match="the store was closed; open it again"):
         store.recorder.record(action(claim.execution))
     store.close()
+
+
+def test_a_fault_does_not_stop_the_thread(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(_recorder, "_AGAIN", 0.01)
+    claim = store.runs.claim(new_run())
+    faulty = Refusing(store, 1, AttributeError("ours"))
+    recorder = recorder_of(store, actions=faulty)
+    recorder.record(action(claim.execution))
+    assert faulty.taken.wait(60)
+    recorder.close()
+    assert "records of actions can't be written; they are kept for now" in caplog.text
+    assert len(store.actions.of(claim.execution)) == 1
 
 
 class Beats:

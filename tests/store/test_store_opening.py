@@ -18,6 +18,7 @@ from trouper.runtime.store import _schema
 from trouper.runtime.store._errors import (
     NewerSchema,
     NoWorkspace,
+    StoreBusy,
     StoreClosed,
     StoreDamaged,
     StoreError,
@@ -306,8 +307,32 @@ def test_each_word_of_sqlite_has_one_of_ours(tmp_path: Path) -> None:
         assert words in str(translated(kind("why"), path))
 
 
-def test_trouper_is_imported_without_the_database() -> None:
-    code = "import sys, trouper; trouper.Workflow; sys.exit('apsw' in sys.modules)"
+def test_a_database_that_another_process_holds_is_told(tmp_path: Path) -> None:
+    with open_at(tmp_path, busy_timeout=0) as store:
+        holder = apsw.Connection(str(store.path))
+        holder.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreBusy, match=r"was written by other processes all the time; try"):
+            store.runs.claim(new_run())
+        assert store.runs.query() == []  # who reads need not wait
+        holder.execute("ROLLBACK")
+        holder.close()
+        assert store.runs.claim(new_run()).number == 1
+
+
+@pytest.mark.parametrize("how", ["writing", "reading"])
+def test_what_is_interrupted_leaves_no_transaction(tmp_path: Path, how: str) -> None:
+    with open_at(tmp_path) as store:
+        claim = store.runs.claim(new_run())
+        with pytest.raises(KeyboardInterrupt), getattr(store.connections, how)() as db:
+            if how == "writing":
+                db.execute("DELETE FROM execution")
+            raise KeyboardInterrupt
+        store.runs.finish(claim, "completed")
+
+
+def test_trouper_is_imported_without_the_database_and_yaml() -> None:
+    heavy = "{'apsw', 'ruamel.yaml', 'cyclopts', 'rich'}"
+    code = f"import sys, trouper; trouper.Workflow; sys.exit(bool({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
