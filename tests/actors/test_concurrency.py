@@ -59,9 +59,9 @@ async def test_outputs_have_the_ids_of_the_message_they_were_made_from(
     async def doubled(ctx: trouper.ActorContext) -> AsyncIterator[tuple[int, str]]:
         async for number in ctx:
             await trio.sleep(6 - number)
-            yield number, ctx.message.id  # type: ignore[union-attr]
+            yield number, ctx.message.id  # type: ignore[union-attr]  # in hand
             await trio.sleep(number % 2)
-            await ctx.send((number, f"{ctx.message.id}/doubled.2"))  # type: ignore[union-attr]
+            await ctx.send((number, f"{ctx.message.id}/doubled.2"))  # type: ignore[union-attr]  # in hand
 
     got: list[tuple[int, str, str]] = []
 
