@@ -206,7 +206,8 @@ class Child:
         if not self.counted or self.counted[0] < oldest:
             self.counted = [at for at in self.counted if at >= oldest]
         self.counted.append(now)
-        if self.boss is not None:
+        # What is not restarted is no restart that its group could be tired of (case S1).
+        if self.boss is not None and self.policy.restart != "temporary":
             self.boss.count_failure(now)
 
     def stop_clock(self, seconds: float) -> None:

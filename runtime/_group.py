@@ -145,6 +145,9 @@ def _check_policy(name: str, options: Mapping[str, Any], parent: Group | None) -
 def group_problems(groups: Mapping[str, Group], nodes: Mapping[str, Node]) -> Iterator[str]:
     """Yield what is wrong with groups that are complete."""
     for group in groups.values():
+        if not group.members:
+            yield f"group {group.name!r} has no members; add some, or leave it out"
+            continue
         auto = group.policy.auto_shutdown
         significant = [
             nodes[each].options.significant if isinstance(each, str) else each.policy.significant
