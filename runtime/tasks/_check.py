@@ -20,7 +20,7 @@ Check = Callable[[Any], Any]
 _REFUSED = object()
 _EXACT = (int, str, float, bool, bytes, NoneType)
 _CONTAINERS = frozenset({list, tuple, dict, set, frozenset})
-_PLAIN = frozenset({int, str, bool, NoneType, list, dict, tuple, float, Any})
+_PLAIN = (int, str, bool, NoneType, list, dict, tuple, float, Any)
 
 
 def make_check(hint: Any, *, owner: str, verb: str = "takes") -> Check | None:
@@ -56,10 +56,7 @@ def _is_plain(hint: Any) -> bool:
         return all(map(_is_plain, get_args(hint)))
     if origin in (list, dict, tuple):
         return all(each is ... or _is_plain(each) for each in get_args(hint))
-    try:
-        return hint in _PLAIN
-    except TypeError:  # not hashable
-        return False
+    return any(hint is each for each in _PLAIN)
 
 
 def _by_reference(value: Any, hint: Any, owner: str, verb: str) -> Any:

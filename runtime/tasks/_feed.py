@@ -5,6 +5,7 @@ holds it back.
 Rule 2: it ends with the task that opened it, if not before; a reader that is gone ends it too.
 """
 
+from abc import ABC, abstractmethod
 from contextvars import Context, copy_context
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -18,7 +19,7 @@ from ._bridge import Bridge
 T = TypeVar("T")
 
 
-class Feed:
+class Feed(ABC):
     """A body that goes on. Knows nothing of its reader, so that one that nobody reads can end."""
 
     def __init__(self, owner: Action | None, ahead: int) -> None:
@@ -78,22 +79,22 @@ class Feed:
 
     # -- what a subclass says ----------------------------------------------------------------
 
+    @abstractmethod
     async def work(self) -> None:
         """Send values, to the end."""
-        raise NotImplementedError
 
-    def has_ended(self) -> None:
+    def has_ended(self) -> None:  # noqa: B027 - most have nothing to say
         """It has come to its end, or its own scope was cancelled."""
 
     def failed(self, error: Exception) -> Exception:
         """Return what its reader gets."""
         return error
 
-    def was_cancelled(self) -> None:
+    def was_cancelled(self) -> None:  # noqa: B027 - likewise
         """It was cut off from outside."""
 
 
-class Reader(Generic[T]):
+class Reader(ABC, Generic[T]):
     """The values of a feed, which begins when the first one is asked for. For one reader."""
 
     def __init__(self, name: str, bridge: Bridge | None) -> None:
@@ -103,8 +104,9 @@ class Reader(Generic[T]):
         # What holds where it is opened, also if it is read elsewhere.
         self._context = copy_context()
 
+    @abstractmethod
     def _make_feed(self) -> Feed:
-        raise NotImplementedError
+        """Return what makes the values."""
 
     def __aiter__(self) -> Self:
         return self
