@@ -17,7 +17,7 @@ import attrs
 import trio
 
 import trouper
-from trouper.runtime._config import build_config
+from trouper.runtime.settings._profiles import Profiles
 
 WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 180, 62, 170, 28, 16
 STYLE = """
@@ -145,8 +145,8 @@ def main(program: str, picture: str, seconds: str, *overrides: str) -> None:
             looks.append(run.status())
         await run.drain()
 
-    config = build_config(overrides=overrides)
-    trouper.run(workflow, config=config, on_start=look_then_drain)
+    config: trouper.ProfileConfig = Profiles([]).resolve(overrides=overrides)
+    trouper.run(workflow, profile_config=config, on_start=look_then_drain)
     Path(picture).write_text(draw(workflow, looks[0]), encoding="utf-8")
 
 
