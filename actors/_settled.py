@@ -41,6 +41,7 @@ class Follower:
         self._node = node
         self._fn = fn
         self._count = count
+        self._broke_off = False
 
     def begin(self, payload: Any, message_id: str) -> Tracking:
         """Return what follows one message."""
@@ -49,8 +50,13 @@ class Follower:
             settled = Settled(payload=payload, id=message_id, outcome=outcome, reasons=reasons)
             try:
                 self._fn(settled)
-            except Exception as error:  # whoever settled the last piece must not suffer (case B2t)
+            except BaseException as error:  # who settled the last piece must not suffer (case B2t)
                 self._count()
+                if not isinstance(error, Exception) and not self._broke_off:
+                    # It breaks the run off. What that abandons is told too, and must not be kept
+                    # from its end by more of this kind.
+                    self._broke_off = True
+                    raise
                 failure = summarize(error)
                 log.error(
                     "the on_settled function of %r failed over %s: %s%s",

@@ -7,6 +7,7 @@ lives in one nursery: nothing outlives the run.
 import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any, Literal
 
 import trio
@@ -137,11 +138,13 @@ class Execution:
             self.reason = self.reason or f"broken off by {shown(leaf)}{raised_at(leaf)}"
             raise
         finally:
-            self._settle()
-            self.settings.asking.end()
-            self.ended_at = trio.current_time()
-            self.finished.set()
-            self.sources_ended.set()
+            try:
+                self._settle()
+            finally:  # whatever users' functions raise there: somebody waits for the end
+                self.settings.asking.end()
+                self.ended_at = trio.current_time()
+                self.finished.set()
+                self.sources_ended.set()
 
     def _make_supervisor(self, nursery: trio.Nursery) -> Supervisor:
         # Children start from the context variables that hold here. Called while another run's
@@ -315,13 +318,14 @@ class Execution:
     # -- the end -----------------------------------------------------------------------------
 
     def _settle(self) -> None:
-        for cell in (*self.cells.values(), *self.spawner.cells.values()):
-            if cell.child.state not in ENDED:
-                cell.child.move(Event.CANCEL)
-            cell.child.close()
-            for _, inbox in cell.collectors:
-                inbox.close("abandoned")
-        self.desk.close()
+        with ExitStack() as each:  # all of them, whatever `on_settled` raises
+            each.callback(self.desk.close)
+            for cell in reversed((*self.cells.values(), *self.spawner.cells.values())):
+                if cell.child.state not in ENDED:
+                    cell.child.move(Event.CANCEL)
+                for _, inbox in reversed(cell.collectors):
+                    each.callback(inbox.close, "abandoned")
+                each.callback(cell.child.close)
 
     def outcome(self) -> Literal["completed", "failed", "cancelled"]:
         if self.error is not None:
