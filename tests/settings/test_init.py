@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 import trouper
+from harness.pages import ROOT, table
 from trouper import Configuration
 from trouper.runtime.settings._environment import VARIABLES
 from trouper.runtime.settings._init import current, find_config, forget
-from trouper.runtime.settings._sections import RunSection
+from trouper.runtime.settings._sections import SECTIONS, RunSection
 from trouper.runtime.tasks._parameters import RunParameters
 
 
@@ -169,6 +170,18 @@ VALUES: dict[str, tuple[str, Any]] = {
 
 def test_the_table_of_variables_is_complete() -> None:
     assert set(VALUES) == set(VARIABLES)
+
+
+def test_the_page_names_every_variable_and_every_key_of_a_small_section() -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    rows = [row[0] for row in table(ROOT / "docs" / "configuration.md", "Environment variables")]
+    assert {name.strip("`") for row in rows for name in row.split(", ")} == {
+        *VARIABLES,
+        "TROUPER_CONFIG",
+    }
+    small = [SECTIONS[name] for name in ("task", "storage", "logging")]
+    keys = {key for section in small for key in section.__struct_fields__}
+    assert [key for key in sorted(keys) if f"`{key}`" not in page] == []
 
 
 @pytest.mark.parametrize("variable", VARIABLES)
