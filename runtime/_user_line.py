@@ -11,6 +11,7 @@ from types import FrameType
 import trio
 
 from ..actors._child import Child
+from .tasks._action import Action
 
 _MACHINERY = ("trouper", "trio", "outcome", "sniffio")
 """Packages whose lines tell the user nothing."""
@@ -29,7 +30,7 @@ def user_line(frame: FrameType) -> str:
 
 
 def node_name(frame: FrameType) -> str | None:
-    """Return the node whose incarnation runs in these frames; None for a task of nobody's."""
+    """Return the node or action that runs in these frames; None for a task of nobody's."""
     return next(filter(None, map(_node_of, _outwards(frame))), None)
 
 
@@ -51,6 +52,10 @@ def _node_of(frame: FrameType) -> str | None:
         child: object = frame.f_locals.get("self")
         if isinstance(child, Child):
             return child.name
+    if frame.f_code.co_name == "perform":
+        action: object = frame.f_locals.get("action")
+        if isinstance(action, Action):
+            return action.name
     return None
 
 

@@ -18,6 +18,7 @@ from .._leaf import only_leaf
 from .._report import NodeReport
 from .._run import DRAIN_BUDGET
 from .._settings import Settings
+from .._watchdog import watch_loop
 from .._workflow import Workflow
 from ._action import Action, ActionReport, Phase, report
 from ._calls import Calls, calls_of
@@ -29,6 +30,9 @@ from ._run import Run
 from ._spec import Spec
 from ._stream import last_of_stream
 from .errors import RuntimeUserError
+
+STALL = 1.0
+"""Seconds that a task may block the event loop before a warning names its line."""
 
 Ended = tuple[Phase, Outputs, BaseException | None]
 
@@ -92,7 +96,9 @@ class TaskWork:
         value: Any = None
         failure: RuntimeUserError | None = None
         try:
-            with self._scope:
+            # A run that a task starts has the watchdog of the run around it.
+            limit = STALL if current_context.get() is None else None
+            with watch_loop(limit), self._scope:
                 async with trio.open_nursery() as self._calls.nursery:
                     try:
                         value = await self._run_root()

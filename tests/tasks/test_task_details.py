@@ -210,6 +210,33 @@ async def test_an_exit_passes_through_threads() -> None:
         await runner.run.aio(calls_leaves_thread)
 
 
+def test_a_task_that_blocks_the_event_loop_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """F22"""
+    from trouper.runtime import _watchdog
+
+    said: list[str] = []
+    heard = threading.Event()
+
+    class Log:
+        def warning(self, text: str, *args: Any) -> None:
+            said.append(text % args)
+            heard.set()
+
+    monkeypatch.setattr(_watchdog, "log", Log())
+
+    @env.task(name="blocking")
+    async def blocking() -> None:
+        heard.wait(60)
+
+    @env.task(name="calls_blocking")
+    async def calls_blocking() -> None:
+        await blocking()
+
+    runner.run(calls_blocking)
+    assert said[0].startswith("'calls_blocking/blocking-1' has blocked the event loop for")
+    assert "in test_a_task_that_blocks" in said[0]
+
+
 # -- bounds ---------------------------------------------------------------------------------------
 
 
