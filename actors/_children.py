@@ -10,7 +10,7 @@ import trio
 
 from ._cancelled import is_cancelled
 from ._failure import shown
-from ._lifecycle import Event, State
+from ._lifecycle import Event
 from ._record import Child
 from ._restart import Done, GiveUp, Restart, RestartedInVain
 from ._spawning import ChildFailed, SpawnRefused
@@ -121,7 +121,7 @@ class Children:
     def child_failed(self, child: Child, error: Exception) -> None:
         decision = self._supervisor.decide(child)
         if isinstance(decision, Restart):
-            if child.retired or is_cancelled():
+            if is_cancelled():
                 child.move(Event.CANCEL)
                 self._gone(child)
             else:
@@ -133,8 +133,6 @@ class Children:
             self._give_up(child, error, decision)
 
     def child_returned(self, child: Child) -> None:
-        if child.retired and child.state is State.RESTARTING:
-            child.move(Event.CANCEL)
         decision = self._supervisor.decide_return(child)
         if isinstance(decision, Restart):
             self._supervisor.act(child, decision, None)
@@ -164,8 +162,8 @@ class Children:
         elif self.failure is None:
             self.failure = ChildFailed(f"{child.name!r} failed: {shown(error)}; {decision.reason}")
             self.failure.__cause__ = error
-            if self._parent.scope is not None:
-                self._parent.scope.cancel()
+            assert self._parent.scope is not None
+            self._parent.scope.cancel()
         self._gone(child)
 
     def _gone(self, child: Child) -> None:

@@ -4,10 +4,13 @@ from typing import Any
 
 import pytest
 import trio
+from hypothesis import given
+from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trouper
 from harness.members import Told, add_members, take
+from harness.schedules import run_on_mock_clock, schedules
 
 AT_ONCE = trouper.Backoff(min=0, max=0)
 
@@ -198,3 +201,77 @@ def test_a_group_without_members_is_refused() -> None:
     wf.task(name="t")(lambda: 1)
     with pytest.raises(trouper.GraphError, match="group 'empty' has no members; add some"):
         wf.check()
+
+
+async def test_a_group_that_ends_for_good_goes_on_ending_when_it_is_told_to_stop(
+    autojump_clock: MockClock,
+) -> None:
+    """S14, A4: its neighbour fails meanwhile; what shuts down is not started again."""
+    wf, log = trouper.Workflow(), list[str]()
+    outer = wf.group("outer", strategy="one_for_all")
+    (neighbour,) = add_members(outer, log, "neighbour")
+    inner = outer.group("inner", auto_shutdown="any_significant")
+    (slow,) = add_members(inner, log, "slow", shutdown=60)
+    (leader,) = add_members(inner, log, "leader", significant=True)
+    slow.stop_takes = 10
+    async with wf.open() as run:
+        await trio.sleep(1)
+        leader.end()
+        await trio.sleep(1)
+        neighbour.fail()
+        await trio.sleep(20)
+        assert run.status().groups["inner"].state == "done"
+        assert (neighbour.starts, slow.starts, leader.starts) == (2, 1, 1)
+        run.cancel()
+
+
+async def test_a_group_gives_up_while_the_one_around_it_stops(autojump_clock: MockClock) -> None:
+    """S10: before its turn to stop has come; it is started again with all the others."""
+    wf, log = trouper.Workflow(), list[str]()
+    middle = wf.group("outer").group("middle", max_restarts=0)
+    (inside,) = add_members(middle.group("inner", max_restarts=0), log, "inside")
+    failing, slow = add_members(middle, log, "failing", "slow", shutdown=60)
+    slow.stop_takes = 10
+    async with wf.open() as run:
+        await trio.sleep(1)
+        failing.fail()
+        await trio.sleep(1)
+        inside.fail()
+        await trio.sleep(20)
+        assert {group.state for group in run.status().groups.values()} == {"running"}
+        assert (inside.starts, failing.starts, slow.starts) == (2, 2, 2)
+        run.cancel()
+
+
+@given(turns=st.integers(0, 5), schedule=schedules())
+def test_a_member_that_was_to_start_is_stopped_before_it_began(turns: int, schedule: Any) -> None:
+    """A4, S9: whenever in the start of the next one the first one fails, in any task order."""
+
+    async def play() -> None:
+        wf, log = trouper.Workflow(), list[str]()
+        group = wf.group("g", strategy="one_for_all")
+        tries: list[int] = []
+
+        @group.actor(backoff=AT_ONCE)
+        async def hasty(ctx: trouper.ActorContext) -> None:
+            tries.append(1)
+            if len(tries) == 1:
+                for _ in range(turns):
+                    await trio.lowlevel.checkpoint()
+                raise Told
+            await trio.sleep_forever()
+
+        (other,) = add_members(group, log, "other")
+
+        @group.task(restart="transient")
+        async def task() -> None:
+            await trio.sleep_forever()
+
+        async with wf.open() as run:
+            await wait_all_tasks_blocked()
+            states = {name: node.state for name, node in run.status().nodes.items()}
+            assert states == {"hasty": "running", "other": "running", "task": "running"}
+            assert (len(tries), other.alive) == (2, 1)
+            run.cancel()
+
+    run_on_mock_clock(play)
