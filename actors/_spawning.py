@@ -73,4 +73,4 @@ def spawner_of(node: str) -> Spawner:
     return spawner
 
 
-ChildFailed.__module__ = SpawnRefused.__module__ = "trouper"
+Spawned.__module__ = ChildFailed.__module__ = SpawnRefused.__module__ = "trouper"

@@ -1,6 +1,5 @@
 """A run awaited under asyncio: it goes on in a thread, because only trio can run it."""
 
-import asyncio
 from collections.abc import Callable
 
 from ._run import Run
@@ -8,6 +7,8 @@ from ._run import Run
 
 async def run_beside_asyncio(run: Run, run_blocking: Callable[[], None]) -> None:
     """Await a run; a cancel of this task cancels the run, and waits for its end."""
+    import asyncio  # slow, and of use only to those who have it anyway
+
     thread = asyncio.ensure_future(asyncio.to_thread(run_blocking))
     try:
         await asyncio.shield(thread)
