@@ -188,7 +188,6 @@ async def test_who_waits_for_a_task_that_was_stopped_for_good_is_told() -> None:
     async def slow() -> int:
         failing.fail()
         await trio.sleep_forever()
-        return 1
 
     @wf.task(depends_on=slow)
     async def use(value: int) -> None: ...
