@@ -73,5 +73,4 @@ def spawner_of(node: str) -> Spawner:
     return spawner
 
 
-Spawned.__module__ = for _public in (ChildFailed, SpawnRefused, Spawned):
-    _public.__module__ = "trouper"
+Spawned.__module__ = ChildFailed.__module__ = SpawnRefused.__module__ = "trouper"
