@@ -19,6 +19,7 @@ from ..channels._context import message_context
 from ..channels._inbox import EndOfInput
 from ..channels._outlet import EndOfOutput
 from ._actor_context import ActorContext
+from ._cancelled import stray_cancel
 from ._child import ActorChild, Behaviour, Child
 from ._current import current_context
 from ._driver import drive_generator, is_own_end
@@ -108,6 +109,7 @@ class Crew:
                 await self._live(worker, context)
             except BaseException as error:
                 failure = None if self._child.retired else failure_of(worker, error)
+                failure = failure or stray_cancel(error)
                 if isinstance(failure, Exception):
                     self._fail(worker, failure)
                     return False

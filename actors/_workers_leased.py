@@ -9,6 +9,7 @@ import trio
 from ..channels._context import message_context
 from ..channels._inbox import EndOfInput
 from ..channels._outlet import EndOfOutput
+from ._cancelled import stray_cancel
 from ._driver import is_own_end
 from ._failure import summarize
 from ._mailbox import Mailbox
@@ -76,7 +77,7 @@ class Leased(Generic[T]):
 
     def _settle(self, worker: Worker, error: BaseException) -> bool:
         """Settle what an error has ended; return whether the error goes no further."""
-        failure = failure_of(worker, error)
+        failure = failure_of(worker, error) or stray_cancel(error)
         if isinstance(failure, Exception):
             worker.reject(summarize(failure))
         else:

@@ -14,6 +14,7 @@ import attrs
 import trio
 
 from ..actors._actor_context import ActorContext
+from ..actors._cancelled import stray_cancel
 from ..actors._current import current_context
 from ..actors._in_order import release_in_order, sort_returned
 from ..actors._task_context import TaskContext
@@ -106,8 +107,11 @@ class _Round:
                 self._results[place] = await self._call(item)
                 # A function that never waits must not keep others from running.
                 await trio.lowlevel.checkpoint()
-        except Exception as error:
-            self._failure = self._failure or error
+        except BaseException as error:
+            failure = error if isinstance(error, Exception) else stray_cancel(error)
+            if failure is None:
+                raise
+            self._failure = self._failure or failure
             self._scope.cancel()
 
 
@@ -182,7 +186,7 @@ def stream_body(node: Node) -> Callable[[ActorContext[Any, Any, Any, Any]], Awai
                 raise
             except BaseException as error:
                 # What is cancelled because its deadline has passed is given up: no failure.
-                if is_timed or isinstance(error, Exception):
+                if is_timed or isinstance(error, Exception) or stray_cancel(error):
                     turns.fail(number)
                 raise
             finally:

@@ -21,7 +21,7 @@ PROOFS = {
     "no-text": "test_whatever_a_handler_raises_poisons_its_message_only",
     "stop-iteration": "test_whatever_a_handler_raises_poisons_its_message_only",
     "base-exception": "test_what_is_no_exception_breaks_the_run_off_from_anywhere",
-    "stray-cancelled": "test_a_stray_cancelled_ends_nobody_else",
+    "stray-cancelled": "test_a_stray_cancelled_is_one_message_s_failure",
     "task-raises": "test_a_failure_ends_the_run_and_keeps_what_was_finished",
     "source-raises": "test_a_restarted_stream_reads_again",
     "batch-raises": "test_a_failed_batch_comes_back_one_by_one",
