@@ -220,21 +220,23 @@ def test_a_task_that_blocks_the_event_loop_is_named(monkeypatch: pytest.MonkeyPa
     class Log:
         def warning(self, text: str, *args: Any) -> None:
             said.append(text % args)
-            heard.set()
+            if said[-1].startswith("'calls_blocking/blocking-1' has blocked the event loop for"):
+                heard.set()
 
     monkeypatch.setattr(_watchdog, "log", Log())
 
     @env.task(name="blocking")
     async def blocking() -> None:
-        heard.wait(60)
+        # Again and again: what a busy machine makes it say before is not said twice.
+        while not heard.wait(3):
+            await trio.sleep(0.01)
 
     @env.task(name="calls_blocking")
     async def calls_blocking() -> None:
         await blocking()
 
     runner.run(calls_blocking)
-    assert said[0].startswith("'calls_blocking/blocking-1' has blocked the event loop for")
-    assert "in test_a_task_that_blocks" in said[0]
+    assert any("in test_a_task_that_blocks" in each for each in said)
 
 
 # -- bounds ---------------------------------------------------------------------------------------

@@ -91,7 +91,9 @@ def test_ctrl_c_reaches_every_task(tmp_path: Path, number: signal.Signals) -> No
         process.send_signal(number)
         _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
-    said = [line for line in err.splitlines() if line]
+    # Without what a busy machine makes the watchdog say.
+    ours = ("cancelling", "finally", "KeyboardInterrupt")
+    said = [line for line in err.splitlines() if line.startswith(ours)]
     assert said == [
         "cancelling; twice more to leave at once",
         "finally of the child",
