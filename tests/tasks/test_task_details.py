@@ -228,7 +228,7 @@ def test_a_task_that_blocks_the_event_loop_is_named(monkeypatch: pytest.MonkeyPa
     @env.task(name="blocking")
     async def blocking() -> None:
         # Again and again: what a busy machine makes it say before is not said twice.
-        while not heard.wait(3):
+        while not heard.wait(3):  # noqa: ASYNC110 - to block is what is tested
             await trio.sleep(0.01)
 
     @env.task(name="calls_blocking")
