@@ -70,6 +70,11 @@ class FailureSummary(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         return f"{self.type}: {self.message}" if self.message else self.type
 
 
+# msgspec looks for the name that `cause` is annotated with in `trouper`, which loads its names only
+# when one is used, and before that in the class. A reader of dead letters uses none.
+setattr(FailureSummary, "FailureSummary", FailureSummary)  # noqa: B010  # no field of it
+
+
 def summarize(exc: BaseException) -> FailureSummary:
     """Return what is worth keeping of `exc`, without keeping `exc`."""
     return _Summarizer().summary(exc, _DEPTH)

@@ -1,6 +1,7 @@
 """`trouper dead-letters`, `trouper run --dead-letters` and `--redeliver`."""
 
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from types import MappingProxyType
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import trouper
-from harness.command import trouper_command, write
+from harness.command import COMMAND, PATIENCE, trouper_command, write
 from trouper.channels._fan_in import Joined
 from trouper.runtime import _cli_dead_letters
 from trouper.runtime._dead_letter_file import read_letters, record_of, write_letters
@@ -139,6 +140,19 @@ def test_a_payload_that_json_can_not_hold(
     else:
         assert (code, out) == (2, "")
         assert "JSON can't hold the payload of 'source:1'" in err
+
+
+def test_a_process_that_reads_letters_only(tmp_path: Path) -> None:
+    """It has loaded no public name, so that types must be found without them."""
+    file = tmp_path / "lost.jsonl"
+    cause = trouper.FailureSummary(type="OSError", message="why")
+    failure = trouper.FailureSummary(type="ValueError", message="what", cause=cause)
+    attempt = trouper.Attempt(number=1, at=0.0, node="work", failure=failure)
+    write_letters(file, [msgspec.structs.replace(letter(1), attempts=(attempt,))])
+    command = [*COMMAND, "dead-letters", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "ValueError: what" in done.stdout
 
 
 def test_a_letter_that_fits_nowhere(trouper_command: Call, tmp_path: Path) -> None:
