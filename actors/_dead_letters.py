@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterator
 from time import time
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -48,6 +48,10 @@ class DeadLetter(msgspec.Struct, frozen=True):
     def failures(self) -> tuple[FailureSummary, ...]:
         """What each attempt ended with, oldest first."""
         return tuple(each.failure for each in self.attempts)
+
+
+LATE_REPLY: Final = "late_reply"
+"""The reason of a reply that nobody waited for any more: a message of no edge."""
 
 
 class DeadLetters:

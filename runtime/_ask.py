@@ -11,7 +11,7 @@ from trio.lowlevel import current_task, wait_task_rescheduled
 from ..actors._ask import Question, WhenRestarting, check_restarting, check_timeout
 from ..actors._ask_errors import AskFailed, AskTimeout, NoReply, TargetRestarting
 from ..actors._child import ActorChild
-from ..actors._dead_letters import DeadLetter
+from ..actors._dead_letters import LATE_REPLY, DeadLetter
 from ..actors._lease import Leases
 from ..actors._lifecycle import State
 from ..channels._context import message_context
@@ -257,7 +257,7 @@ class Asking:
         if question.reply is NOTHING:
             # Nobody has had a reply, and now nobody will: it must not be lost without a record.
             envelope = Envelope(reply, by, self.late[by])
-            self._run.dead_letters.add(DeadLetter(by, envelope, "late_reply"))
+            self._run.dead_letters.add(DeadLetter(by, envelope, LATE_REPLY))
 
     # -- why there is none -------------------------------------------------------------------
 

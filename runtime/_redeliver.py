@@ -11,7 +11,7 @@ from typing import Any, cast
 import msgspec
 
 from ..actors._child import ActorChild
-from ..actors._dead_letters import DeadLetter
+from ..actors._dead_letters import LATE_REPLY, DeadLetter
 from ..actors._returns import Returned
 from ..channels._envelope import Envelope, MessageContext, Origin
 from ..channels._fan_in import Joined
@@ -33,7 +33,8 @@ async def redeliver(
 ) -> int:
     """Put letters back; return how many. Arguments and errors: as `Run.redeliver`."""
     dead = execution.dead_letters
-    letters = [letter for letter in _chosen(execution, what) if not dead.was_put_back(letter)]
+    chosen = _messages(_chosen(execution, what))
+    letters = [letter for letter in chosen if not dead.was_put_back(letter)]
     ours = {id(letter) for letter in dead}
     # All of them are looked at before any is put back.
     cells = [_cell_of(execution, letter) for letter in letters]
@@ -58,7 +59,7 @@ def restore(execution: Execution, letters: Iterable[DeadLetter]) -> int:
     """
     entering = [
         (_cell_of(execution, letter), _Foreign(execution, _cell_of(execution, letter), letter))
-        for letter in letters
+        for letter in _messages(letters)
     ]
     for cell, foreign in entering:
         assert isinstance(cell.child, ActorChild)
@@ -79,6 +80,11 @@ def _chosen(execution: Execution, what: object) -> list[DeadLetter]:
                 f"{letter!r}"
             )
     return cast("list[DeadLetter]", letters)
+
+
+def _messages(letters: Iterable[DeadLetter]) -> list[DeadLetter]:
+    """Return those that were messages to a node: nobody waits for a reply any more."""
+    return [letter for letter in letters if letter.reason != LATE_REPLY]
 
 
 def _cell_of(execution: Execution, letter: DeadLetter) -> Cell:

@@ -106,3 +106,30 @@ async def test_a_node_that_takes_nothing_more(when: str) -> None:
         [] if when == "drains" else ["stopped"] * 3
     )
     assert_edges_closed(result)
+
+
+async def test_late_replies_are_left_where_they_are() -> None:
+    """They were messages to no node, and no edge counts them."""
+    workflow = trouper.Workflow()
+    go_on = trio.Event()
+
+    @workflow.actor
+    async def slow(ctx: ActorContext) -> None:
+        async for _ in ctx:
+            await go_on.wait()
+            await ctx.reply("late")
+
+    async with workflow.open() as run:
+        with trio.CancelScope() as scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(run.ask, 1, "slow")
+                await wait_all_tasks_blocked()
+                scope.cancel()
+        go_on.set()
+        await wait_all_tasks_blocked()
+        assert [letter.reason for letter in run.dead_letters()] == ["late_reply"]
+        assert await run.redeliver(run.dead_letters()) == 0
+        assert await run.redeliver(lambda _: True) == 0
+        result = await run.drain()
+    assert [letter.reason for letter in result.dead_letters] == ["late_reply"]
+    assert_edges_closed(result)
