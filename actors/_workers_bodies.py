@@ -74,11 +74,13 @@ class Crew:
         self.failure: Exception | None = None
         """What the first one that failed has failed with."""
         self.nursery: trio.Nursery | None = None
+        self.is_over = False
+        """Whether the last body has ended: the nursery may have closed by now."""
 
     def resize(self, concurrency: int) -> None:
         """Start or dismiss bodies, until so many go on."""
-        if self.failure is not None:
-            return  # the next incarnation has them
+        if self.failure is not None or self.is_over:
+            return  # the next incarnation has them, if there is one
         assert self.nursery is not None
         staying = [each for each in self._workers if not each.is_leaving]
         for worker in staying[concurrency:]:
@@ -97,6 +99,7 @@ class Crew:
                 pass
         finally:
             self._workers.remove(worker)
+            self.is_over = not self._workers
             worker.leave()
 
     async def _has_expired(self, worker: Worker, context: Context) -> bool:

@@ -1,5 +1,6 @@
 """Pause, resume, stop, rate and death notices where an actor has several messages in hand."""
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -243,3 +244,26 @@ async def test_a_number_of_bodies_that_was_not_declared_stays(autojump_clock: Mo
             await run.reconfigure("single", concurrency=2)
         with pytest.raises(ValueError, match="concurrency of 'single' must be > 0"):
             await run.reconfigure("single", concurrency=0)
+
+
+async def test_a_change_just_after_the_last_body_has_ended_is_no_error() -> None:
+    """The nursery of the bodies is closed then, and their actor has not ended yet."""
+    workflow = trouper.Workflow()
+    ended = trio.Event()
+
+    @workflow.actor(concurrency=2)
+    async def brief(ctx: Context) -> None:
+        await ctx.receive()
+        ended.set()
+
+    async def change(run: trouper.Run, concurrency: int) -> None:
+        await ended.wait()
+        with suppress(trouper.NotRunning):
+            await run.reconfigure("brief", concurrency=concurrency)
+
+    async with workflow.open() as run, trio.open_nursery() as nursery:
+        for concurrency in range(3, 23):
+            nursery.start_soon(change, run, concurrency)
+        await run.send(1)
+        await run.send(2)
+    assert (await run.wait()).status == "completed"
