@@ -188,9 +188,11 @@ def failure_of(action: Action, error: Exception) -> RuntimeUserError:
     if isinstance(leaf, RuntimeUserError):
         failure = leaf
     else:
-        code = type(leaf).__name__
-        text = f"{action.name} failed: {code}: {leaf}"
+        code, summary = type(leaf).__name__, summarize(leaf)
+        # Its message, which there is whatever the exception's own __str__ does.
+        text = f"{action.name} failed: {code}: {summary.message}"
         failure = RuntimeUserError(text, code=code, action=action.name)
+        failure.summary = summary
         failure.__cause__ = leaf
     if failure.summary is None:
         # Once, however many callers it goes through.

@@ -53,6 +53,20 @@ async def test_the_original_exception_is_the_cause_with_its_traceback(which: str
     assert frames[-1] == error.action.removeprefix("calls/")[:-2]
 
 
+async def test_an_exception_without_a_text_is_told_all_the_same() -> None:
+    class NoText(Exception):
+        def __str__(self) -> str:
+            raise ValueError("no text")
+
+    @env.task(name="no_text")
+    async def no_text() -> None:
+        raise NoText
+
+    error = await failure_of(no_text)
+    assert str(error) == "no_text failed: NoText: (its text can't be made: ValueError)"
+    assert isinstance(error.__cause__, NoText)
+
+
 async def test_a_caller_catches_the_failure_of_what_it_calls() -> None:
     @env.task(name="catches")
     async def catches() -> str:
