@@ -10,6 +10,7 @@ import msgspec
 from ..actors._dead_letters import DeadLetter
 from ..actors._failure import FailureSummary, summarize
 from ._drain_report import DrainReport
+from ._group_report import GroupReport
 from ._report import WorkflowResult
 
 _LETTERS = 100
@@ -37,6 +38,7 @@ def json_report(result: WorkflowResult, exit_code: int) -> str:
             name: {**jsonable(node), "failures": [_failure(each) for each in node.failures]}
             for name, node in result.nodes.items()
         },
+        "groups": {name: _group(group) for name, group in result.groups.items()},
         "edges": edges,
         "is_ledger_closed": all(edge.is_closed for edge in result.edges),
         "dead_letters": {
@@ -60,6 +62,14 @@ def _failure(failure: FailureSummary) -> Mapping[str, str]:
     }
 
 
+def _group(group: GroupReport) -> Mapping[str, Any]:
+    escalations = [
+        {**jsonable(each), "failures": [_failure(failure) for failure in each.failures]}
+        for each in group.escalations
+    ]
+    return {**jsonable(group), "escalations": escalations}
+
+
 def _drain(drain: DrainReport) -> Mapping[str, Any]:
     totals = {
         "acknowledged": drain.acknowledged,
@@ -80,6 +90,10 @@ def _letter(letter: DeadLetter) -> Mapping[str, Any]:
         "attempt": envelope.attempt,
         "reason": letter.reason,
         "payload": jsonable(envelope.payload),
+        "at": letter.at,
+        "attempts": [
+            {**jsonable(each), "failure": _failure(each.failure)} for each in letter.attempts
+        ],
         "failures": [_failure(each) for each in letter.failures],
     }
 

@@ -68,7 +68,8 @@ def _nodes(result: WorkflowResult) -> Iterator[str]:
     for node in result.nodes.values():
         if node.failures:
             last = node.failures[-1]
-            times = count(node.failed, "failure")
+            # What `restart_on` answers by "resume" ends no incarnation.
+            times = count(node.failed, "failure") if node.failed else "went on after failures"
             yield f"  {plain(node.name)}, {times}, the last: {plain(last)}{_at(last.where)}"
         if node.conflicts:
             keys = count(node.conflicts, "conflicting key")
