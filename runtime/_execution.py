@@ -325,7 +325,8 @@ class Execution:
                     cell.child.move(Event.CANCEL)
                 for _, inbox in reversed(cell.collectors):
                     each.callback(inbox.close, "abandoned")
-                each.callback(cell.child.close)
+                if cell.child.state is not State.DONE:  # what is done is closed: most of thousands
+                    each.callback(cell.child.close)
 
     def outcome(self) -> Literal["completed", "failed", "cancelled"]:
         if self.error is not None:
