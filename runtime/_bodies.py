@@ -101,13 +101,18 @@ def transform_of(node: Node) -> Callable[[Any, str], Any] | None:
 
 def _copied(payload: Any, source: str) -> Any:
     try:
-        if isinstance(payload, MappingProxyType):  # of a join; it can't be copied as it is
-            parts = cast("Mapping[str, Any]", payload)
-            return MappingProxyType({key: copy.deepcopy(part) for key, part in parts.items()})
-        return copy.deepcopy(payload)
+        return _deep_copy(payload)
     except Exception as problem:
         kind = type(cast("object", payload)).__name__
         raise InvalidMessage(
             f"a {kind} of {source!r} can't be copied ({problem!r}); leave out "
             "copy=True, or give its class a __deepcopy__"
         ) from problem
+
+
+def _deep_copy(payload: Any) -> Any:
+    if isinstance(payload, MappingProxyType):
+        # Of a fan-in, or of several when it was sent on; it can't be copied as it is.
+        parts = cast("Mapping[str, Any]", payload)
+        return MappingProxyType({key: _deep_copy(part) for key, part in parts.items()})
+    return copy.deepcopy(payload)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import trouper
-from harness.bodies import collects, sleeps
+from harness.bodies import collects, counts, relays, sleeps
 from harness.ids import assert_edges_closed
 
 Nested = dict[str, list[int]]
@@ -119,6 +119,20 @@ async def test_batch_inputs_of_an_actor_are_copied_when_received() -> None:
 
     assert (await wf.execute()).unwrap()["vandal"] == [1, 2]
     assert value == [1]
+
+
+async def test_what_a_fan_in_gave_is_copied_when_it_was_sent_on() -> None:
+    """Its mappings are read-only, and may lie in one another."""
+    got: list[Any] = []
+    wf = trouper.Workflow()
+    wf.actor(name="a")(counts(1))
+    wf.actor(name="b")(counts(1))
+    wf.actor(name="first", depends_on=["a", "b"], fan_in="zip")(relays())
+    wf.actor(name="second", depends_on=["first", "a"], fan_in="zip")(relays())
+    wf.actor(name="sink", depends_on="second", copy=True)(collects(got))
+    result = await wf.execute()
+    assert got == [{"first": {"a": 0, "b": 0}, "a": 0}]
+    assert result.dead_letters == ()
 
 
 async def test_what_can_not_be_copied_is_dead_lettered_with_the_fix() -> None:
