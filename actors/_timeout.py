@@ -64,7 +64,9 @@ class Timeout:
 
     def change(self, box: "Leases", seconds: float) -> None:
         """Take over another limit now, for the message in hand too (case A5)."""
-        self.until += seconds - self.seconds
+        if self.seconds < math.inf:
+            self.until += seconds - self.seconds
+        # Else there was none (any more), and nobody knows since when the message is in hand.
         self.seconds = seconds
         if box.leased is not None and box.scope is not None:
             deadline = box.leased.context.deadline

@@ -41,9 +41,9 @@ class MapOptions(TypedDict, total=False):
     copy: bool
     on_redelivery: OnRedelivery
     hold_limit: int
-    timeout: float
+    timeout: float | None
     max_attempts: int | None
-    redelivery_delay: float | Backoff
+    redelivery_delay: float | Backoff | None
 
 
 def make_map(
@@ -160,14 +160,20 @@ def _options(
     rest = {key: value for key, value in given.items() if key != "name"}
     if kind == "task":
         return check_options(kind, name, rest)
-    if ordered and concurrency > 1 and "redelivery_delay" in rest:
+    if ordered and concurrency > 1 and rest.get("redelivery_delay") is not None:
         raise ValueError(
             f"redelivery_delay of {name!r} lets other messages overtake; add ordered=False, or "
             "leave it out"
         )
     executor = rest.pop("executor", "thread")
     check_choice(name, "executor", executor)
-    return attrs.evolve(check_options(kind, name, rest), executor=executor)
+    options = check_options(kind, name, rest)
+    if "max_attempts" in rest and options.policy.restart == "temporary":
+        raise ValueError(
+            f"max_attempts of {name!r} has no effect with restart='temporary': the first failure "
+            "of a call ends the run; leave one of the two out"
+        )
+    return attrs.evolve(options, executor=executor)
 
 
 def _types(kind: Kind, shape: Shape, spec: MapSpec) -> MessageTypes:

@@ -26,7 +26,8 @@ def check_name(name: object, what: str = "node") -> str:
         what: the kind of thing that is named, for the error: "node", "workflow", "run".
     """
     if not isinstance(name, str):
-        raise TypeError(f"a {what} name is a str, got {name!r}")
+        article = "an" if what[0] in "aeiou" else "a"
+        raise TypeError(f"{article} {what} name is a str, got {name!r}")
     if _LEGAL.fullmatch(name):
         return name
     raise ValueError(f"{name[:140]!r} is no {what} name: {_what_is_wrong(name)}")

@@ -14,6 +14,7 @@ from ..channels._fan_out import FanOut
 from ..channels._overflow import OverflowPolicy, check_capacity, check_overflow
 from ..channels._partition import Partition
 from ._edge import DependsOn
+from ._names import check_name
 
 Collect = Literal["last", "all"]
 OnRedelivery = Literal["repeat", "skip", "hold"]
@@ -41,7 +42,7 @@ class RestartOptions(TypedDict, total=False):
     max_restarts: int
     period: float
     backoff: Backoff
-    restart_on: RestartOn
+    restart_on: RestartOn | None
     """Which failures are restarted: types, a predicate, or a mapping from type to "restart",
     "resume", "stop" or "escalate". What it does not name is given up at once."""
     significant: bool
@@ -53,7 +54,7 @@ class TaskOptions(RestartOptions, total=False):
 
     collect: Collect
     """What a stream upstream gives: its last value, or the list of all."""
-    max_items: int
+    max_items: int | None
     """Most values that `collect="all"` takes; one more fails the task."""
     default: Any
     """The input when a stream upstream ends without a value."""
@@ -84,13 +85,13 @@ class ActorOptions(RestartOptions, total=False):
     """Messages per second that it takes, or makes of its own accord; None: no limit."""
     concurrency: int
     """Bodies of `run(ctx)` side by side, each with a message of its own; order is not kept."""
-    timeout: float
+    timeout: float | None
     """Seconds that one message, or one batch, may be handled; over it, the attempt has failed."""
     max_attempts: int | None
     """Deliveries of one message before it is dead-lettered; None: no limit."""
-    redelivery_delay: float | Backoff
+    redelivery_delay: float | Backoff | None
     """Seconds until a rejected or released message comes again; others go on meanwhile."""
-    max_children: int
+    max_children: int | None
     """Most children of `ctx.spawn` at a time, those that are restarting included."""
     shutdown: float
     """Seconds that the `stop` hook may take, at any end; 0: it is not called."""
@@ -154,6 +155,8 @@ _TYPES: Mapping[str, tuple[str, tuple[type, ...]]] = {
 }
 _RESTART = ("restart", "max_restarts", "period", "backoff", "restart_on")
 _POSITIVE = ("max_items", "hold_limit", "concurrency", "timeout", "max_children")
+_NONE = ("restart_on", "max_items", "timeout", "redelivery_delay", "max_children")
+"""Options whose default is None: that may be said, and says nothing."""
 _ONLY_FOR = {
     "task": set(TaskOptions.__annotations__) - set(ActorOptions.__annotations__),
     "actor": set(ActorOptions.__annotations__) - set(TaskOptions.__annotations__),
@@ -178,6 +181,7 @@ def check_options(kind: Literal["task", "actor"], node: str, given: Mapping[str,
     if not given:
         return _UNTOUCHED[kind]
     _check_names(kind, node, given)
+    given = {key: given[key] for key in given if given[key] is not None or key not in _NONE}
     _check_types(node, given)
     for option in _CHOICES:
         if option in given:
@@ -209,7 +213,10 @@ def check_options(kind: Literal["task", "actor"], node: str, given: Mapping[str,
         _check_effects(node, {**given, "restart": policy.restart}, given)
     else:
         _check_effects(node, {**given, **restart}, given)
-        policy = RestartPolicy(**restart)
+        try:
+            policy = RestartPolicy(**restart)
+        except ValueError as error:
+            raise ValueError(f"{node!r}: {error}") from None
     return Options(policy=policy, given=frozenset(given), **rest)
 
 
@@ -238,8 +245,8 @@ def _check_types(node: str, given: Mapping[str, Any]) -> None:
         if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
             raise TypeError(f"{option} of {node!r} takes {what}, got {value!r}")
     for output in given.get("outputs", ()):
-        if not isinstance(output, str) or not output:
-            raise TypeError(f"an output of {node!r} needs a name, a str, got {output!r}")
+        # Dots would name a node's output's output, and the rest ends up where node names do.
+        check_name(output, "output")
 
 
 def _check_effects(node: str, settings: Mapping[str, Any], given: Mapping[str, Any]) -> None:
@@ -250,7 +257,7 @@ def _check_effects(node: str, settings: Mapping[str, Any], given: Mapping[str, A
         "default": ("collect='last'", settings.get("collect") != "all"),
         "hold_limit": ("on_redelivery='hold'", settings.get("on_redelivery") == "hold"),
         **dict.fromkeys(
-            ("max_restarts", "period", "backoff", "restart_on", "max_attempts"),
+            ("max_restarts", "period", "backoff", "restart_on"),
             ("restart='transient' or 'permanent'", restarts),
         ),
         # What is permanent never ends by itself (case S13).

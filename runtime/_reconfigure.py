@@ -1,5 +1,6 @@
 """Change a node while it runs: first check all of it, then change all of it."""
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
@@ -39,7 +40,8 @@ class Changes(TypedDict, total=False):
     period: float
     backoff: Backoff
     max_attempts: int | None
-    timeout: float
+    timeout: float | None
+    """None: no limit any more."""
     concurrency: int
     """Of a node that was declared with `concurrency=`."""
     config: Mapping[str, Any]
@@ -169,8 +171,8 @@ def put_in_place(cell: Cell, child: ActorChild, plan: Plan, desk: "ControlDesk")
         desk.point(child).limit(options.rate)
     if "concurrency" in plan.changes:
         resize(child, options.concurrency)
-    if options.timeout is not None and "timeout" in plan.changes:
-        set_limit(child.mailbox, options.timeout)
+    if "timeout" in plan.changes:
+        set_limit(child.mailbox, math.inf if options.timeout is None else options.timeout)
     if any(key in plan.changes for key in _BOUNDS):
         edges = {upstream.key: upstream.edge for upstream in plan.node.upstreams}
         for lane in child.mailbox.lanes:

@@ -230,6 +230,44 @@ async def test_a_limit_where_there_was_none(autojump_clock: MockClock) -> None:
     assert [letter.envelope.payload for letter in run.dead_letters()] == [15]
 
 
+async def test_a_limit_is_taken_away_and_set_again(autojump_clock: MockClock, leased: bool) -> None:
+    """A5: with None there is no limit any more; a new one holds from the next message on."""
+    workflow = graph(100, [], leased=leased, timeout=5, max_attempts=1)
+    async with workflow.open() as run:
+        await run.send(1)
+        await run.reconfigure("pool", timeout=None)
+        await trio.sleep(10)
+        assert run.dead_letters() == ()
+        await run.reconfigure("pool", timeout=3)
+        await trio.sleep(10)
+        assert run.dead_letters() == ()
+        await trio.sleep(100)
+        await run.send(2)
+        await trio.sleep(4)
+        [letter] = run.dead_letters()
+        assert letter.envelope.payload == 2
+        assert "timeout=3 s" in letter.failures[0].message
+
+
+async def test_a_limit_on_probation_goes_with_a_failure(autojump_clock: MockClock) -> None:
+    """X4"""
+    workflow = trouper.Workflow()
+    done: list[int] = []
+
+    @workflow.actor(max_attempts=1)
+    async def single(ctx: Context) -> None:
+        async for seconds in ctx:
+            await trio.sleep(seconds)
+            done.append(seconds)
+
+    async with workflow.open() as run:
+        await run.reconfigure("single", timeout=10, probation=60)
+        await run.send(15)
+        await run.send(20)
+        await run.drain(budget=100)
+    assert done == [20]
+
+
 async def test_a_number_of_bodies_that_was_not_declared_stays(autojump_clock: MockClock) -> None:
     """S13"""
     workflow = trouper.Workflow()

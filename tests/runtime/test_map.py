@@ -413,6 +413,12 @@ async def yields(n: int) -> Any:
             ValueError,
             "redelivery_delay of 'plain' lets other messages overtake; add ordered=False",
         ),
+        (
+            plain,
+            {"over": "stream", "restart": "temporary", "max_attempts": 2},
+            ValueError,
+            "max_attempts of 'plain' has no effect with restart='temporary': the first failure",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(

@@ -86,7 +86,7 @@ def test_every_option_is_kept_or_refused(option: str, kind: Kind) -> None:
 
 WRONG: list[tuple[str, Any, type[Exception], str]] = [
     ("restart", "often", ValueError, "'often'.*permanent, transient, temporary"),
-    ("max_restarts", -1, ValueError, "max_restarts must be >= 0, got -1"),
+    ("max_restarts", -1, ValueError, "'n': max_restarts must be >= 0, got -1"),
     ("max_restarts", "3", TypeError, "max_restarts of 'n' takes an int, got '3'"),
     ("period", 0, ValueError, "period must be > 0 s, got 0"),
     ("period", "1m", TypeError, "period of 'n' takes seconds, got '1m'"),
@@ -113,8 +113,9 @@ WRONG: list[tuple[str, Any, type[Exception], str]] = [
     ("validate", "yes", TypeError, "validate of 'n' takes a bool, got 'yes'"),
     ("copy", 1, TypeError, "copy of 'n' takes a bool, got 1"),
     ("outputs", ["alerts"], TypeError, r"outputs of 'n' takes a mapping .*, got \['alerts'\]"),
-    ("outputs", {"": int}, TypeError, "an output of 'n' needs a name, a str, got ''"),
-    ("outputs", {1: int}, TypeError, "an output of 'n' needs a name, a str, got 1"),
+    ("outputs", {"": int}, ValueError, "'' is no output name"),
+    ("outputs", {1: int}, TypeError, "an output name is a str, got 1"),
+    ("outputs", {"a.b": int}, ValueError, "'a.b' is no output name: .* write 'a_b'"),
     ("on_redelivery", "drop", ValueError, "'drop'; choose one of: repeat, skip, hold"),
     ("hold_limit", 0, ValueError, "hold_limit of 'n' must be > 0, got 0"),
     ("max_attempts", 0, ValueError, "max_attempts of 'n' must be an int >= 1 or None, got 0"),
@@ -138,7 +139,6 @@ def test_a_wrong_value_is_named(option: str, value: Any, error: type[Exception],
         ("task", {"max_restarts": 1}, "only with restart='transient' or 'permanent'"),
         ("task", {"period": 1}, "period of 'n'"),
         ("task", {"backoff": trouper.Backoff()}, "backoff of 'n'"),
-        ("actor", {"max_attempts": 1, "restart": "temporary"}, "max_attempts of 'n'"),
         ("actor", {"hold_limit": 1}, "only with on_redelivery='hold'"),
         ("actor", {"capacity": 0, "overflow": "fail"}, "capacity of 'n' is 0, so there is no buff"),
     ],
@@ -149,6 +149,45 @@ def test_what_another_option_leaves_without_effect_is_refused(
     """F17"""
     with pytest.raises(ValueError, match=text):
         check_options(kind, "n", given)
+
+
+@pytest.mark.parametrize(
+    ("kind", "option"),
+    [
+        ("actor", "restart_on"),
+        ("actor", "timeout"),
+        ("actor", "redelivery_delay"),
+        ("actor", "max_children"),
+        ("actor", "rate"),
+        ("task", "max_items"),
+    ],
+)
+def test_a_default_of_none_may_be_said(kind: Kind, option: str) -> None:
+    """S13: what stands in the table of options as the default is legal, and changes nothing."""
+    checked = check_options(kind, "n", {option: None})
+    where = checked.policy if option in POLICY else checked
+    assert getattr(where, option) is None
+
+
+def test_a_temporary_actor_gives_a_message_up_after_so_many_attempts() -> None:
+    """S13: `max_attempts` has an effect without restarts, because `ctx.reject` needs none."""
+    wf = trouper.Workflow("temporary")
+    seen: list[int] = []
+
+    @wf.actor
+    async def source(ctx: trouper.ActorContext[None, None, None, str]) -> None:
+        await ctx.send("a")
+
+    @wf.actor(depends_on=source, restart="temporary", max_attempts=2)
+    async def node(ctx: trouper.ActorContext[None, None, str]) -> None:
+        async for _ in ctx:
+            assert ctx.message is not None
+            seen.append(ctx.message.attempt)
+            ctx.reject("no")
+
+    result = trouper.run(wf)
+    assert (result.status, seen) == ("completed", [1, 2])
+    assert [letter.reason for letter in result.dead_letters] == ["max_attempts"]
 
 
 @pytest.mark.parametrize("kind", get_args(Kind))
@@ -165,13 +204,6 @@ def test_beside_a_whole_policy_its_parts_are_refused(option: str) -> None:
     given = {"restart": trouper.RestartPolicy(), option: LEGAL[option][0]}
     with pytest.raises(ValueError, match=rf"{option} of 'n' .*write RestartPolicy\({option}=...\)"):
         check_options("actor", "n", given)
-
-
-def test_a_policy_that_never_restarts_leaves_no_attempts() -> None:
-    """F17"""
-    never = trouper.RestartPolicy(restart="temporary")
-    with pytest.raises(ValueError, match="max_attempts of 'n' has an effect only with restart="):
-        check_options("actor", "n", {"restart": never, "max_attempts": 2})
 
 
 async def starts_of_a_broken_task(**options: Any) -> list[float]:
