@@ -17,6 +17,9 @@ import msgspec
 OURS = f"{Path(__file__).parents[1]}{os.sep}"
 """Where the files of trouper are."""
 
+_NOT_THEIRS = (OURS, "<attrs generated ")
+"""How the files begin that a user has not written, nor called."""
+
 Frame = tuple[str, int, str]
 """File, line, qualified name of the function."""
 
@@ -59,7 +62,7 @@ class FailureSummary(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         """
         if not self.frames:
             return ""
-        theirs = (each for each in reversed(self.frames) if not each[0].startswith(OURS))
+        theirs = (each for each in reversed(self.frames) if not each[0].startswith(_NOT_THEIRS))
         return _place(next(theirs, self.frames[-1]))
 
     def text(self) -> str:

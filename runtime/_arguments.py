@@ -134,7 +134,7 @@ def _mismatch(shape: Shape, upstreams: Sequence[str]) -> str:
     if not have:
         return (
             f"{label} needs an input but has no upstream; name one in depends_on=, "
-            f"or give its parameters defaults"
+            f"or give its parameters defaults; the context comes first, under the name `ctx`"
         )
     return (
         f"{label} can't be filled from its upstreams {have}; name its parameters after them, "

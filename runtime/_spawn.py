@@ -21,6 +21,7 @@ from ..channels._context import message_context
 from ..channels._lane import Lane
 from ..channels._lineage import Detached
 from ..channels._outlet import NOTHING, EndOfOutput, Outlet
+from ._arguments import plan_arguments
 from ._convert_message import convert_message
 from ._names import check_name, infer_name
 from ._node import Node, make_node
@@ -64,6 +65,7 @@ class RunSpawner:
         # What is spawned is there to be sent to: an async function is an actor here.
         kind: Kind | None = "actor" if iscoroutinefunction(body) else None
         made = make_node(body, kind, {**options, "name": own}, lambda _: None)
+        plan_arguments(made.shape, ())  # or every incarnation would find out by itself
         node = attrs.evolve(made, name=f"{parent}/{own}")
         child, handle = self._wire(node, parent)
         children.add(own, child)

@@ -91,6 +91,12 @@ def test_the_place_is_in_trouper_when_nothing_else_is() -> None:
     assert summary.where.startswith(OURS)
 
 
+def test_the_place_is_never_in_code_that_attrs_has_made() -> None:
+    error = caught(lambda: trouper.Edge(capacity=-1))
+    assert any(file.startswith("<attrs generated") for file, _, _ in summarize(error).frames)
+    assert summarize(error).where.startswith(__file__)
+
+
 def iterate(traceback: TracebackType | None) -> Iterator[TracebackType]:
     while traceback is not None:
         yield traceback

@@ -258,3 +258,17 @@ async def test_a_send_that_waits_hears_that_the_child_has_ended() -> None:
     assert [(letter.envelope.payload, letter.reason) for letter in result.dead_letters] == [
         (1, "stopped")
     ]
+
+
+async def test_what_no_incarnation_could_call_is_refused_at_once() -> None:
+    """S13: the context is not called `ctx`, and nothing else could fill the parameter."""
+
+    async def child(c: Any) -> None:
+        async for _ in c:
+            pass
+
+    async def parent(ctx: trouper.ActorContext) -> None:
+        with pytest.raises(TypeError, match="the context comes first, under the name `ctx`"):
+            await ctx.spawn(child)
+
+    (await run_parent(parent)).unwrap()
