@@ -64,6 +64,33 @@ def _trio(wanted: int, capacity: float) -> float:
     return statistics.median(took) * 1e6
 
 
+def _trio_own(wanted: int) -> float:
+    """The same with what several askers need: a channel back and a time limit for each question."""
+    took: list[float] = []
+
+    async def main() -> None:
+        ask, asked = trio.open_memory_channel[tuple[int, trio.MemorySendChannel[int]]](0)
+
+        async def echo() -> None:
+            async for number, answer in asked:
+                async with answer:
+                    await answer.send(number)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(echo)
+            async with ask:
+                for number in range(wanted):
+                    asked_at = process_time()
+                    answer, answered = trio.open_memory_channel[int](1)
+                    with trio.fail_after(30):
+                        await ask.send((number, answer))
+                        await answered.receive()
+                    took.append(process_time() - asked_at)
+
+    trio.run(main)
+    return statistics.median(took) * 1e6
+
+
 def asks(scale: Scale) -> Contest:
     n = scale.n(QUESTIONS)
     return Contest(
@@ -74,6 +101,7 @@ def asks(scale: Scale) -> Contest:
             "trouper": partial(_trouper, n),
             "pair of trio channels": partial(_trio, n, 0),
             "pair of trio channels, unbounded": partial(_trio, n, math.inf),
+            "trio, a channel back and a time limit each": partial(_trio_own, n),
         },
         baseline="pair of trio channels",
     )
