@@ -19,7 +19,7 @@ class Rate:
     n: float
     per: float = 1.0
     """Seconds."""
-    burst: float = field(kw_only=True, default=0.0)
+    burst: float = field(kw_only=True, default=math.nan)
     """Messages that may follow one another at once; left out: `n`, and at least 1."""
 
     def __attrs_post_init__(self) -> None:
@@ -31,7 +31,7 @@ class Rate:
                 f"a rate needs n > 0 messages per > 0 s, finite; got {self.n!r} per {self.per!r} "
                 "s; without a rate there is no limit"
             )
-        if self.burst == 0:
+        if math.isnan(self.burst):
             object.__setattr__(self, "burst", max(1.0, float(self.n)))
         if not 1 <= self.burst < math.inf:
             raise ValueError(f"burst of a rate must be >= 1 and finite, got {self.burst!r}")

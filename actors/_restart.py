@@ -6,7 +6,7 @@ The words and rules are OTP's: restart type, restart intensity, period.
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
-from typing import Final, Literal, get_args
+from typing import Final, Literal, cast, get_args
 
 from attrs import Factory, field, frozen
 
@@ -33,15 +33,20 @@ class Backoff:
     """Seconds of running that forgive all earlier failures; None: the mean of `min` and `max`."""
 
     def __attrs_post_init__(self) -> None:
+        for name in ("min", "max", "factor", "jitter", "reset_after"):
+            value: object = getattr(self, name)
+            is_default = value is None and name == "reset_after"
+            if not is_default and (isinstance(value, bool) or not isinstance(value, int | float)):
+                raise TypeError(f"{name} of a backoff takes a number, got {value!r}")
         if not 0 <= self.min <= self.max < math.inf:
             raise ValueError(
                 f"backoff needs 0 <= min <= max, finite; got {self.min} and {self.max}"
             )
-        if self.factor < 1 or not 0 <= self.jitter <= 1:
+        if not 1 <= self.factor < math.inf or not 0 <= self.jitter <= 1:
             raise ValueError(
                 f"backoff needs factor >= 1 and jitter in 0..1; got {self.factor} and {self.jitter}"
             )
-        if self.reset_after is not None and self.reset_after < 0:
+        if self.reset_after is not None and not self.reset_after >= 0:
             raise ValueError(f"reset_after must be >= 0 s, got {self.reset_after}")
 
     @property
@@ -87,8 +92,16 @@ class RestartPolicy:
         if self.restart not in RESTART_TYPES:
             legal = ", ".join(RESTART_TYPES)
             raise ValueError(f"restart can't be {self.restart!r}; choose one of: {legal}")
-        if self.max_restarts < 0:
-            raise ValueError(f"max_restarts must be >= 0, got {self.max_restarts}")
+        most = cast("object", self.max_restarts)
+        if isinstance(most, bool) or not isinstance(most, int):
+            raise TypeError(f"max_restarts takes an int, got {most!r}")
+        if most < 0:
+            raise ValueError(f"max_restarts must be >= 0, got {most}")
+        period, backoff = cast("object", self.period), cast("object", self.backoff)
+        if isinstance(period, bool) or not isinstance(period, int | float):
+            raise TypeError(f"period takes seconds, got {period!r}")
+        if not isinstance(backoff, Backoff):
+            raise TypeError(f"backoff takes a trouper.Backoff, got {backoff!r}")
         if not self.period > 0:
             raise ValueError(f"period must be > 0 s, got {self.period}; math.inf never forgives")
 

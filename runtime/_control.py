@@ -228,6 +228,8 @@ class ControlDesk:
             handle = getattr(node, "name", None)
             other = handle if isinstance(handle, str) and handle in cells else repr(node)
             name = next((n for n, c in cells.items() if c.node.obj is node), other)
+            if name not in cells:
+                raise ValueError(f"{node!r} is no node of this graph;{suggest('', cells)}")
         if name not in cells:
             raise ValueError(f"there is no node {name!r};{suggest(name, cells)}")
         return cells[name]

@@ -135,7 +135,8 @@ def upstreams_of(
     """
     seen: set[str] = set()
     for entry, edge in _entries(depends_on):
-        key = entry if isinstance(entry, str) else (name_of(entry) or infer_name(entry))
+        key = entry if isinstance(entry, str) else name_of(entry)
+        key = _inferred(entry, f"{option} of {node!r}") if key is None else key
         if key in seen:
             raise ValueError(f"{node!r} names its upstream {key!r} twice; leave one out")
         seen.add(key)
@@ -145,6 +146,13 @@ def upstreams_of(
             )
         upstream, _, output = key.partition(".")
         yield Upstream(key, upstream, output or None, edge)
+
+
+def _inferred(entry: object, what: str) -> str:
+    """Return what something that was not added would be called, for the check to tell."""
+    if not (callable(entry) or hasattr(entry, "run") or hasattr(entry, "execute")):
+        raise TypeError(f"{what} takes names and what was added to the workflow, got {entry!r}")
+    return infer_name(entry)
 
 
 def _entries(depends_on: DependsOn) -> Iterable[tuple[Any, object]]:

@@ -107,9 +107,8 @@ async def _have_one(workers: Workers, name: str) -> None:
             await to_process.run_sync(be_ready, limiter=NO_LIMIT)
     except BrokenWorkerProcess as error:
         raise ProcessError(
-            f"no worker process for {name!r} could start: {error.__cause__ or error}; it imports "
-            "the program's main file, in which only absolute imports work, and whose doing belongs "
-            'under `if __name__ == "__main__":`'
+            f"no worker process for {name!r} could start: {error.__cause__ or error} (it imports "
+            "the program's main file, in which only absolute imports work)"
         ) from error
     workers.idle += 1
 

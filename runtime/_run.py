@@ -85,6 +85,8 @@ class Run(RunControl):
         Args:
             budget: seconds; what has not ended by then is cancelled and named in `cut_short`.
         """
+        if isinstance(budget, bool) or not isinstance(budget, int | float):  # pyright: ignore[reportUnnecessaryIsInstance]  # from anybody
+            raise TypeError(f"drain() takes a budget in seconds, got {budget!r}")
         if not budget > 0:
             raise ValueError(f"drain() takes a budget > 0 s, got {budget}; run.cancel() is at once")
         self._check_begun("drain")

@@ -53,6 +53,10 @@ def run(target: Any, /, *args: Any, **named: Any) -> Any:
     """
     if take_task(target) is not None:
         return with_runcontext().run(target, *args, **named)
+    if not isinstance(target, Workflow):
+        raise TypeError(
+            f"trouper.run() takes a trouper.Workflow or a task of an environment, got {target!r}"
+        )
     return _blocking.run(target, *args, **named)
 
 

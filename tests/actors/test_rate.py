@@ -105,6 +105,9 @@ def test_a_rate_is_above_zero_and_finite(value: float) -> None:
 def test_a_burst_is_one_message_at_least() -> None:
     with pytest.raises(ValueError, match="burst of a rate must be >= 1"):
         trouper.Rate(5, burst=0.5)
+    with pytest.raises(ValueError, match="burst of a rate must be >= 1 and finite, got 0"):
+        trouper.Rate(5, burst=0)
     with pytest.raises(TypeError, match="burst of a rate takes a number, got 'x'"):
         trouper.Rate(5, burst="x")  # type: ignore[arg-type]  # the refusal is what is tested
     assert trouper.Rate(5, burst=1).burst == 1
+    assert (trouper.Rate(5).burst, trouper.Rate(0.5).burst) == (5, 1)

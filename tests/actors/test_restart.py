@@ -73,6 +73,8 @@ def test_failures_are_forgiven_after_the_mean_of_min_and_max() -> None:
         ({"jitter": 1.5}, "1.5"),
         ({"jitter": -0.1}, "-0.1"),
         ({"reset_after": -1}, "-1"),
+        ({"reset_after": math.nan}, "nan"),
+        ({"factor": math.nan}, "nan"),
     ],
 )
 def test_bad_backoffs_are_refused(options: Mapping[str, Any], named: str) -> None:
@@ -94,6 +96,24 @@ def test_bad_policies_are_refused(options: Mapping[str, Any], named: str) -> Non
     """S13."""
     with pytest.raises(ValueError, match=named):
         RestartPolicy(**options)
+
+
+@pytest.mark.parametrize(
+    ("make", "options", "text"),
+    [
+        (Backoff, {"min": "1"}, "min of a backoff takes a number, got '1'"),
+        (Backoff, {"max": None}, "max of a backoff takes a number, got None"),
+        (Backoff, {"reset_after": True}, "reset_after of a backoff takes a number, got True"),
+        (RestartPolicy, {"max_restarts": 1.5}, r"max_restarts takes an int, got 1\.5"),
+        (RestartPolicy, {"max_restarts": True}, "max_restarts takes an int, got True"),
+        (RestartPolicy, {"period": "1m"}, "period takes seconds, got '1m'"),
+        (RestartPolicy, {"backoff": 3}, r"backoff takes a trouper\.Backoff, got 3"),
+    ],
+)
+def test_wrong_types_are_refused(make: Any, options: Mapping[str, Any], text: str) -> None:
+    """S13."""
+    with pytest.raises(TypeError, match=text):
+        make(**options)
 
 
 # -- decisions -----------------------------------------------------------------------------------

@@ -240,6 +240,9 @@ def test_duration_drains_and_a_run_may_end_before() -> None:
     assert trouper.run(finite(), duration=1e6).ok
     with pytest.raises(ValueError, match=r"duration must be >= 0 s or None, got -1"):
         trouper.run(finite(), duration=-1)
+    nothing: Any = None
+    with pytest.raises(TypeError, match=r"takes a trouper\.Workflow or a task .*, got None"):
+        trouper.run(nothing)
 
 
 async def test_inside_a_loop_the_awaitable_form_is_named() -> None:

@@ -116,6 +116,12 @@ def test_workflows_and_nodes_have_plain_names(name: str) -> None:
         trouper.Workflow().task(name=name)(sleeps(0))
 
 
+@pytest.mark.parametrize("entry", [1, object(), [["a"]]])
+def test_an_upstream_is_a_name_or_an_object_of_a_node(entry: Any) -> None:
+    with pytest.raises(TypeError, match="depends_on of 't' takes names and what was added to the"):
+        trouper.Workflow().task(name="t", depends_on=entry)(sleeps(0))
+
+
 def test_one_upstream_may_stand_alone_as_an_object() -> None:
     wf = trouper.Workflow("alone")
     source = wf.actor(name="source")(counts(1))

@@ -343,6 +343,8 @@ async def test_what_cannot_be_controlled_is_named() -> None:
     async with wf.open() as run:
         with pytest.raises(ValueError, match="there is no node 'sorce'; did you mean 'source'"):
             run.pause("sorce")
+        with pytest.raises(ValueError, match="None is no node of this graph; known: 'task', 'sou"):
+            run.pause(None)
         with pytest.raises(ValueError, match="'task' is a batch task"):
             run.kill("task")
         await run.wait()

@@ -224,6 +224,8 @@ async def test_a_drain_after_the_end_gives_the_result_again() -> None:
         assert (await run.drain()).outputs == {"t": 1}
     with pytest.raises(ValueError, match=r"budget > 0 s, got 0; run\.cancel\(\) is at once"):
         await run.drain(0)
+    with pytest.raises(TypeError, match="takes a budget in seconds, got 'long'"):
+        await run.drain("long")  # type: ignore[arg-type]  # the refusal is what is tested
 
 
 async def test_an_actor_hears_that_its_run_drains(autojump_clock: MockClock) -> None:
