@@ -10,6 +10,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trouper
+from harness.faults import deterministic
 from harness.ids import assert_edges_closed
 from trouper import ActorContext, Backoff, Settled, Workflow
 
