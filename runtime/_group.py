@@ -7,7 +7,7 @@ from ..actors._group_policy import GroupPolicy, GroupRestart
 from ..actors._strategy import AutoShutdown, Strategy
 from ._names import check_name
 from ._node import Node
-from ._options import ActorOptions, AnyOptions, TaskOptions
+from ._options import ActorOptions, AnyOptions, MapOptions, TaskOptions
 from ._shape import Kind
 
 F = TypeVar("F")
@@ -38,6 +38,16 @@ class Builder(Protocol):
 
     def add_member(
         self, obj: tuple[Any, ...], kind: Kind | None, options: Mapping[str, Any], group: "Group"
+    ) -> Any: ...
+
+    def add_map(
+        self,
+        fn: tuple[Any, ...],
+        over: Any,
+        concurrency: int,
+        ordered: bool,
+        options: Mapping[str, Any],
+        group: "Group",
     ) -> Any: ...
 
     def add_group(self, group: "Group") -> None: ...
@@ -78,6 +88,32 @@ class Group:
     def actor(self, *obj: Any, **options: Any) -> Any:
         """Add an actor, as `wf.actor`."""
         return self._workflow.add_member(obj, "actor", options, self)
+
+    @overload
+    def map(
+        self,
+        fn: F,
+        /,
+        *,
+        over: Any,
+        concurrency: int = 1,
+        ordered: bool = True,
+        **options: Unpack[MapOptions],
+    ) -> F: ...
+    @overload
+    def map(
+        self,
+        *,
+        over: Any,
+        concurrency: int = 1,
+        ordered: bool = True,
+        **options: Unpack[MapOptions],
+    ) -> Callable[[F], F]: ...
+    def map(
+        self, *fn: Any, over: Any, concurrency: int = 1, ordered: bool = True, **options: Any
+    ) -> Any:
+        """Add a map, as `wf.map`."""
+        return self._workflow.add_map(fn, over, concurrency, ordered, options, self)
 
     def add(self, obj: F, /, **options: Unpack[AnyOptions]) -> F:
         """Add any object with `execute(ctx)` or an async `run(ctx)`, as `wf.add`."""

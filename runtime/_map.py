@@ -6,44 +6,18 @@ sends one result for each message.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import GenericAlias
-from typing import Any, TypedDict
+from typing import Any
 
 import attrs
 
-from ..actors._restart import Backoff, RestartPolicy, RestartType
-from ..channels._fan_out import FanOut
-from ..channels._overflow import OverflowPolicy
 from ._edge import Upstream
 from ._message_types import MessageTypes
 from ._names import check_name, infer_name, suggest
 from ._nested import Nested, resolve
 from ._node import MapSpec, Node, check_executor, upstreams_of
-from ._options import Executor, OnRedelivery, Options, check_choice, check_options
+from ._options import MapOptions, Options, check_choice, check_options
 from ._shape import Kind, Parameter, Shape
 from ._signature import inspect_callable
-
-
-class MapOptions(TypedDict, total=False):
-    """Options of `wf.map`. Those of an actor have an effect only over a stream."""
-
-    name: str
-    restart: RestartType | RestartPolicy
-    max_restarts: int
-    period: float
-    backoff: Backoff
-    restart_on: Any
-    executor: Executor
-    shutdown: float
-    fan_out: FanOut
-    capacity: float
-    overflow: OverflowPolicy
-    validate: bool
-    copy: bool
-    on_redelivery: OnRedelivery
-    hold_limit: int
-    timeout: float | None
-    max_attempts: int | None
-    redelivery_delay: float | Backoff | None
 
 
 def make_map(

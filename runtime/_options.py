@@ -101,6 +101,30 @@ class AnyOptions(TaskOptions, ActorOptions, total=False):
     """Options of `wf.add`, which takes both kinds."""
 
 
+class MapOptions(TypedDict, total=False):
+    """Options of `wf.map`. Those of an actor have an effect only over a stream."""
+
+    name: str
+    restart: RestartType | RestartPolicy
+    max_restarts: int
+    period: float
+    backoff: Backoff
+    restart_on: Any
+    significant: bool
+    executor: Executor
+    shutdown: float
+    fan_out: FanOut
+    capacity: float
+    overflow: OverflowPolicy
+    validate: bool
+    copy: bool
+    on_redelivery: OnRedelivery
+    hold_limit: int
+    timeout: float | None
+    max_attempts: int | None
+    redelivery_delay: float | Backoff | None
+
+
 @frozen(kw_only=True)
 class Options:
     """The checked options of one node."""

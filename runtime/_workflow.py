@@ -8,12 +8,12 @@ from ..actors._run_context import RunContext
 from ._execution import Execution
 from ._graph_check import ensure_graph
 from ._group import Group, GroupOptions, refuse_significant
-from ._map import MapOptions, make_map
+from ._map import make_map
 from ._mermaid import to_mermaid
 from ._names import check_name
 from ._nested import Nested, copy_groups, resolve_names, sinks_of, take_over
 from ._node import Node, make_node, upstreams_of
-from ._options import ActorOptions, AnyOptions, TaskOptions
+from ._options import ActorOptions, AnyOptions, MapOptions, TaskOptions
 from ._report import WorkflowResult
 from ._run import Run
 from ._settings import ExecuteOptions, Harness, Settings, generate_run_name, resolve_config
@@ -120,26 +120,37 @@ class Workflow:
 
         Raises: as `task`.
         """
+        return self.add_map(fn, over, concurrency, ordered, options)
+
+    def add_map(
+        self,
+        fn: tuple[Any, ...],
+        over: Any,
+        concurrency: int,
+        ordered: bool,
+        options: Mapping[str, Any],
+        group: Group | None = None,
+    ) -> Any:
+        """Add a map, perhaps as the member of a group. Called by `map`, and by the group."""
 
         def add(function: Any) -> Any:
-            self._take(
-                make_map(
-                    function,
-                    over,
-                    self._nodes,
-                    self._nested,
-                    self._name_of,
-                    concurrency=concurrency,
-                    ordered=ordered,
-                    given=options,
-                )
+            node = make_map(
+                function,
+                over,
+                self._nodes,
+                self._nested,
+                self._name_of,
+                concurrency=concurrency,
+                ordered=ordered,
+                given=options,
             )
+            self._take(node, group)
             return function
 
         return add(*fn) if fn else add
 
     def group(self, name: str, **options: Unpack[GroupOptions]) -> Group:
-        """Return a group of supervised nodes: `group.actor`, `.task`, `.add` and `.group`.
+        """Return a group of supervised nodes: `group.actor`, `.task`, `.map`, `.add`, `.group`.
 
         Raises:
             TypeError, ValueError: an option is not legal; the text names the fix.
