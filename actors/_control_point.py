@@ -98,6 +98,9 @@ class ControlPoint:
                 if step is Step.GO:
                     break
                 if step is Step.END:
+                    if self.asked.ending == "killed":
+                        # Its scope is cancelled: it was only woken before it heard of that.
+                        await trio.lowlevel.checkpoint()
                     raise EndOfInput(f"{box.name!r} was asked to end: {self.asked.ending}", box)
                 # Nothing is in hand: what is done here inherits nothing of the last message.
                 box.bind(box.base)

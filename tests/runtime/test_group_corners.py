@@ -275,3 +275,26 @@ def test_a_member_that_was_to_start_is_stopped_before_it_began(turns: int, sched
             run.cancel()
 
     run_on_mock_clock(play)
+
+
+async def test_a_member_that_declines_is_recorded_and_not_active() -> None:
+    """S20: it returns without having taken anything: no task is left, the group goes on."""
+    wf = trouper.Workflow()
+    group = wf.group("group", strategy="one_for_all")
+
+    @group.actor
+    async def declines(ctx: trouper.ActorContext) -> None:
+        return
+
+    @group.actor
+    async def stays(ctx: trouper.ActorContext) -> None:
+        async for _ in ctx:
+            pass
+
+    async with wf.open() as run:
+        await wait_all_tasks_blocked()
+        status = run.status()
+        assert (status.nodes["declines"].state, status.nodes["declines"].incarnation) == ("done", 1)
+        report = status.groups["group"]
+        assert (report.members, report.active, report.ended) == (("declines", "stays"), 1, 1)
+        assert (report.state, report.restarts) == ("running", 0)

@@ -226,6 +226,30 @@ async def test_kill_is_idempotent_and_concerns_nobody_else(autojump_clock: MockC
     assert_edges_closed(result)
 
 
+@pytest.mark.parametrize("options", [{}, {"concurrency": 3}])
+async def test_kill_cancels_who_waits_for_a_message_too(options: Any) -> None:
+    """A2: it is no normal end, after which the rest of the body would run."""
+    wf = trouper.Workflow()
+    went_on: list[str] = []
+
+    class Idle:
+        async def run(self, ctx: trouper.ActorContext) -> None:
+            async for _ in ctx:
+                pass
+            went_on.append("flushed")
+
+        async def stop(self, ctx: trouper.ActorContext, reason: str) -> None:
+            went_on.append(reason)
+
+    wf.actor(name="idle", **options)(Idle)
+    async with wf.open() as run:
+        await wait_all_tasks_blocked()
+        run.kill("idle")
+        await wait_all_tasks_blocked()
+        assert run.status().nodes["idle"].state == "cancelled"
+    assert went_on == ["cancelled"]
+
+
 async def test_a_node_killed_before_it_begins_never_does() -> None:
     wf = trouper.Workflow()
     got: list[int] = []
