@@ -105,7 +105,6 @@ class Wild(Scene):
             again = trouper.Edge(feedback=True)
             around = self._upstreams(self.names, is_sink=False) | {name: again}
             self._add(wf, self.loops(name), name, None, depends_on=around)
-            self.readers[name] += not self.is_second
         elif kind == "task":
             given: dict[str, Any] = rng.choice([{"collect": "all"}, {"default": None}])
             around = self._upstreams([rng.choice(self.names)], is_sink=False)
@@ -143,7 +142,8 @@ class Wild(Scene):
             "on_redelivery": rng.choice(["repeat", "repeat", "skip", "hold"]),
         }
         fan_out = rng.choice(["broadcast", "broadcast", "balance", trouper.Partition(self._key)])
-        if self.readers[name.removesuffix("/out")] > 1:
+        # What a loop sends must not go to the loop alone, which would be the end of it.
+        if self.readers[name.removesuffix("/out")] > 1 and not name.startswith("loop"):
             options["fan_out"] = fan_out
         if rng.random() < 0.2:
             options["restart_on"] = {
