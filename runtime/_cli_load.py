@@ -25,8 +25,9 @@ def load_workflow(target: str) -> Workflow:
     found = {name: obj for name, obj in vars(module).items() if isinstance(obj, Workflow)}
     if wanted is not None:
         return _named(path, module, wanted, found)
-    if len({id(workflow) for workflow in found.values()}) == 1:
-        return next(iter(found.values()))
+    outer = [each for each in found.values() if not any(o.holds(each) for o in found.values())]
+    if len({id(workflow) for workflow in outer}) == 1:
+        return outer[0]
     if found:
         choices = ", ".join(f"{plain(path)}:{name}" for name in found)
         raise Problem(f"{plain(path)} holds {len(found)} workflows; choose one of: {choices}")

@@ -157,6 +157,10 @@ class Workflow:
         """
         return Group(self, name, options, None)
 
+    def holds(self, other: "Workflow") -> bool:
+        """Return whether another workflow is a node of this one."""
+        return any(each.obj is other for each in self._nested.values())
+
     @property
     def groups(self) -> Mapping[str, Group]:
         return dict(self._groups)

@@ -72,6 +72,15 @@ def test_one_clear_message_with_the_fix(
     assert "Traceback" not in err
 
 
+def test_of_a_workflow_and_its_nodes_the_outer_one_is_meant(
+    trouper_command: Call, tmp_path: Path
+) -> None:
+    text = TWO + "one.task(name='a')(lambda: 1)\ntwo.add(one)\n"
+    code, out, err = trouper_command("check", write(tmp_path, text))
+    assert (code, err) == (0, "")
+    assert "one/a" in out
+
+
 def test_users_traceback_is_short_and_only_theirs(trouper_command: Call, tmp_path: Path) -> None:
     """Known fault F35: the user's own line is told."""
     text = "import json\ndef f(n):\n    json.loads('\x1b{') if n == 0 else f(n - 1)\nf(20)\n"

@@ -41,8 +41,8 @@ async def test_its_sources_take_the_outer_input_and_its_sinks_are_its_output() -
     assert result.outputs["clean/text"] == "16"
     assert [(edge.source, edge.target, edge.sent) for edge in result.edges] == [
         ("numbers", "clean/square", 5),
-        ("square", "clean/text", 5),
-        ("clean", "sink", 5),
+        ("clean/square", "clean/text", 5),
+        ("clean/text", "sink", 5),
     ]
 
 
