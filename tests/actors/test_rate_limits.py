@@ -133,3 +133,20 @@ async def test_a_limited_source_that_waits_for_room_is_held_by_a_pause() -> None
         point.ask(point.asked.resume())
         await wait_all_tasks_blocked()
         assert stage.sent() == [1]
+
+
+async def test_what_comes_again_waits_for_its_turn_too(autojump_clock: MockClock) -> None:
+    """B7t: a failing message can't get round the limit."""
+    wf, times = trouper.Workflow(), list[float]()
+
+    @wf.actor(rate=1, max_attempts=3)
+    async def picky(ctx: trouper.ActorContext) -> None:
+        async for _ in ctx:
+            times.append(round(trio.current_time() - began, 3))
+            ctx.reject("not yet")
+
+    began = trio.current_time()
+    async with wf.open() as run:
+        await run.send("a")
+    assert times == [0, 1, 2]
+    assert [letter.reason for letter in run.dead_letters()] == ["max_attempts"]
