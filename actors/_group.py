@@ -18,7 +18,7 @@ from ._escalation import Escalation, Failure
 from ._group_policy import GroupPolicy
 from ._group_worker import Worker
 from ._lifecycle import Event, State
-from ._restart import Done, GiveUp, Restart, RestartedInVain
+from ._restart import Done, GiveUp, Restart, RestartedInVain, times_of
 from ._strategy import Agenda, Standing, shuts_down, too_often
 from ._supervisor import Supervisor
 
@@ -273,7 +273,7 @@ class Group:
         if not times:
             return ""
         return (
-            f"the members of group {self.name!r} failed {times} times in {period:g} s; fix the "
+            f"the members of group {self.name!r} failed {times_of(times)} in {period:g} s; fix the "
             f"cause, or allow more than max_restarts={most}"
         )
 

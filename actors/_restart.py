@@ -172,9 +172,14 @@ def decide_failure(
     if recent <= policy.max_restarts:
         return Restart(policy.backoff.delay(streak, chance))
     return GiveUp(
-        f"failed {recent} times in {policy.period:g} s; fix the cause, or allow more than "
+        f"failed {times_of(recent)} in {policy.period:g} s; fix the cause, or allow more than "
         f"max_restarts={policy.max_restarts}"
     )
+
+
+def times_of(count: int) -> str:
+    """Return "once" or "3 times"."""
+    return "once" if count == 1 else f"{count} times"
 
 
 for _public in (RestartedInVain, Backoff, RestartPolicy, Restart, GiveUp, Done):

@@ -132,7 +132,7 @@ def _done(counts: DrainReport | ActorDrain) -> str:
         (counts.dead_lettered, "dead-lettered"),
         (counts.abandoned, "abandoned"),
     )
-    return ", ".join(f"{n:,} {what}" for n, what in parts if n) or "nothing was under way"
+    return ", ".join(f"{n:,} {what}" for n, what in parts if n) or "no message was under way"
 
 
 def _letters(letters: tuple[DeadLetter, ...], fallen_out: int) -> Iterator[str]:

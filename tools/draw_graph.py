@@ -57,7 +57,8 @@ class Layout:
         for name, node in self.nodes.items():
             for upstream in node.upstreams:
                 if not upstream.edge.feedback:
-                    self._add_route(f"{upstream.key} -> {name}", upstream.node, name)
+                    output = "" if upstream.output is None else f".{upstream.output}"
+                    self._add_route(f"{upstream.node}{output} -> {name}", upstream.node, name)
         self._arrange()
 
     def _spot_of(self, name: str) -> Spot:

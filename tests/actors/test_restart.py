@@ -141,7 +141,7 @@ def test_no_intensity_stops_at_the_first_crash() -> None:
     decision = decide(RestartPolicy(max_restarts=0), [1.0], 1.0)
     assert isinstance(decision, GiveUp)
     assert decision.reason == (
-        "failed 1 times in 10 s; fix the cause, or allow more than max_restarts=0"
+        "failed once in 10 s; fix the cause, or allow more than max_restarts=0"
     )
 
 

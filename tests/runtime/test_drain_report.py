@@ -143,7 +143,7 @@ async def test_the_command_line_tells_of_a_drain() -> None:
 
 async def test_the_command_line_tells_of_a_drain_that_had_nothing_to_do() -> None:
     text, data = await shown(drained())
-    assert "drained in 0.2 s of 10 s: nothing was under way" in text
+    assert "drained in 0.2 s of 10 s: no message was under way" in text
     assert isinstance(data, dict)
     assert data["actors"] == {}
 
