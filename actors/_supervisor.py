@@ -54,7 +54,7 @@ class Supervisor:
 
     def start(self, child: Child) -> None:
         """Start a child, or its next incarnation, at once."""
-        # What the pool has not begun when the run is cancelled never begins: nobody may wait for it.
+        # What the pool has not begun when the run is cancelled never begins: nobody waits for it.
         if isinstance(child, TaskChild) and child.boss is None:
             self._pool.start(partial(child.incarnate, self), child.name)
         else:
