@@ -12,8 +12,8 @@ from ..channels._lane import Lane
 from ..channels._outlet import NOTHING
 from ..channels._routing import RoutingOutlet
 from ._drain_report import DrainReport
-from ._reconfigured import Reconfigured
 from ._group_report import GroupReport
+from ._reconfigured import Reconfigured
 
 RunStatus = Literal["running", "draining", "completed", "failed", "cancelled"]
 
