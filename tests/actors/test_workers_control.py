@@ -291,8 +291,8 @@ async def test_a_change_just_after_the_last_body_has_ended_is_no_error() -> None
 
     @workflow.actor(concurrency=2)
     async def brief(ctx: Context) -> None:
-        await ctx.receive()
-        ended.set()
+        if await ctx.receive() == "last":
+            ended.set()
 
     async def change(run: trouper.Run, concurrency: int) -> None:
         await ended.wait()
@@ -302,6 +302,30 @@ async def test_a_change_just_after_the_last_body_has_ended_is_no_error() -> None
     async with workflow.open() as run, trio.open_nursery() as nursery:
         for concurrency in range(3, 23):
             nursery.start_soon(change, run, concurrency)
-        await run.send(1)
-        await run.send(2)
+        await run.send("first")
+        await wait_all_tasks_blocked()
+        await run.send("last")
     assert (await run.wait()).status == "completed"
+
+
+async def test_a_change_while_there_are_no_bodies_holds_for_the_next(
+    autojump_clock: MockClock,
+) -> None:
+    """A5: between two incarnations."""
+    workflow, begun = trouper.Workflow(), list[str]()
+
+    @workflow.actor(concurrency=1, backoff=trouper.Backoff(min=5, max=5))
+    async def flaky(ctx: Context) -> None:
+        begun.append("body")
+        async for message in ctx:
+            if message == "bad":
+                raise ValueError(message)
+
+    async with workflow.open() as run:
+        await run.send("bad")  # three attempts; after the first, each restart takes 5 s
+        await trio.sleep(2)
+        assert run.status().nodes["flaky"].state == "restarting"
+        begun.clear()
+        await run.reconfigure("flaky", concurrency=3)
+        await trio.sleep(20)
+        assert begun[:3] == ["body"] * 3

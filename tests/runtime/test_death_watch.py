@@ -179,6 +179,7 @@ async def test_a_restart_is_no_end_and_ends_the_watches_of_the_one_that_failed(
 async def test_unwatch_takes_back_what_was_not_heard(autojump_clock: MockClock) -> None:
     """P9: also a notice that waits already."""
     seen: list[Any] = []
+    forgot: list[str] = []
     wf = trouper.Workflow()
     wf.actor(name="b")(collects([]))
 
@@ -186,14 +187,16 @@ async def test_unwatch_takes_back_what_was_not_heard(autojump_clock: MockClock) 
     async def fickle(ctx: trouper.ActorContext) -> None:
         ctx.watch("b", seen.append)
         async for _ in ctx:
-            await trio.sleep(10)
+            await trio.sleep(2)
             ctx.unwatch("b")
             ctx.unwatch("b")
+            forgot.append("b")
 
     async with wf.open() as run:
         await run.send(1, to="fickle")
         await trio.sleep(1)
         run.kill("b")
+    assert forgot == ["b"]
     assert seen == []
 
 
