@@ -7,7 +7,7 @@ class NodeEnded(trio.BrokenResourceError):
     """A message was sent to, or a question asked of, a node that takes nothing more.
 
     Attributes:
-        payload: the question. It was not handled, and is still the asker's.
+        payload: the message, or question. It was not handled, and is still whose it was.
     """
 
     def __init__(self, message: str, payload: object = None) -> None:

@@ -157,7 +157,8 @@ class Run(RunControl):
         except EndOfOutput:
             raise NodeEnded(
                 f"{name!r} takes nothing more (it is {child.state.value}, the run is "
-                f"{execution.status}); the message was not accepted"
+                f"{execution.status}); the message was not accepted",
+                x,
             ) from None
         finally:
             message_context.reset(token)
