@@ -41,6 +41,12 @@ def test_a_custom_context_of_other_than_str_names_key_and_value(
         RunContext(run_name="r", custom_context=dict([pair]))  # type: ignore[list-item]  # likewise
 
 
+def test_a_custom_context_that_is_no_mapping_is_named() -> None:
+    """F40"""
+    with pytest.raises(TypeError, match=r"takes a mapping from str to str, got \['n'\]"):
+        RunContext(run_name="r", custom_context=["n"])  # type: ignore[arg-type]  # that is tested
+
+
 class Plain:
     """Has attributes with the names of hooks that are none."""
 
