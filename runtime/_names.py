@@ -26,8 +26,7 @@ def check_name(name: object, what: str = "node") -> str:
         what: the kind of thing that is named, for the error: "node", "workflow", "run".
     """
     if not isinstance(name, str):
-        article = "an" if what[0] in "aeiou" else "a"
-        raise TypeError(f"{article} {what} name is a str, got {name!r}")
+        raise TypeError(f"a {what} name is a str, got {name!r}")
     if _LEGAL.fullmatch(name):
         return name
     raise ValueError(f"{name[:140]!r} is no {what} name: {_what_is_wrong(name)}")

@@ -14,7 +14,6 @@ from ..channels._fan_out import FanOut
 from ..channels._overflow import OverflowPolicy, check_capacity, check_overflow
 from ..channels._partition import Partition
 from ._edge import DependsOn
-from ._names import check_name
 
 Collect = Literal["last", "all"]
 OnRedelivery = Literal["repeat", "skip", "hold"]
@@ -269,8 +268,8 @@ def _check_types(node: str, given: Mapping[str, Any]) -> None:
         if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
             raise TypeError(f"{option} of {node!r} takes {what}, got {value!r}")
     for output in given.get("outputs", ()):
-        # Dots would name a node's output's output, and the rest ends up where node names do.
-        check_name(output, "output")
+        if not isinstance(output, str) or not output:
+            raise TypeError(f"an output of {node!r} needs a name, a str, got {output!r}")
 
 
 def _check_effects(node: str, settings: Mapping[str, Any], given: Mapping[str, Any]) -> None:
