@@ -40,12 +40,16 @@ settings.load_profile("trouper")
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _cheap_collections() -> Iterator[None]:
-    """Keep what exists before the tests out of every collection: one then takes a millisecond."""
-    gc.collect()
-    gc.freeze()
+def _thaw() -> Iterator[None]:
     yield
     gc.unfreeze()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _cheap_collections(_thaw: None) -> None:
+    """Keep what exists before a file's tests out of their collections: one takes a millisecond."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
