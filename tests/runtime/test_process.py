@@ -130,7 +130,7 @@ async def test_no_more_run_at_once_than_there_are_cpus() -> None:
 
 async def test_an_argument_that_cannot_go_is_named() -> None:
     wf = trouper.Workflow("lock")
-    wf.task(name="file")(lambda: open(os.devnull))  # noqa: SIM115
+    wf.task(name="file")(lambda: open(os.devnull))  # noqa: SIM115  # a file can't be pickled
     wf.task(name="body", executor="process", depends_on="file")(crunching.describe)
     result = await wf.execute()
     result.outputs["file"].close()

@@ -93,7 +93,7 @@ async def test_silent_when_switched_off_or_free(
 
     @wf.actor
     async def rude(ctx: trouper.ActorContext[None, None, None, int]) -> None:
-        time.sleep(4 * LIMIT)  # noqa: ASYNC251
+        time.sleep(4 * LIMIT)  # noqa: ASYNC251  # to block is what is tested
         await ctx.send(1)
 
     await wf.execute(harness=trouper.Harness(watchdog=limit))

@@ -6,26 +6,18 @@ TROUPER_SOAK_SECONDS (which `make soak` sets) the seeds are the same each time.
 """
 
 import logging
-import os
 import random
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 import trio
 from attrs import define, field
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import trouper
 from harness.faults import Faults, Injected, deterministic
 from harness.ids import Ledger, assert_edges_closed
-from harness.schedules import run_on_mock_clock
-
-EXPLORES = "TROUPER_SOAK_SECONDS" in os.environ
-SECONDS = float(os.environ.get("TROUPER_SOAK_SECONDS", "10"))
-SEED = os.environ.get("TROUPER_SOAK_SEED")
+from harness.soaking import SECONDS, soak
 
 LOSSY: tuple[trouper.OverflowPolicy, ...] = ("drop_oldest", "drop_newest", "latest")
 PACES = (0.0, 0.0, 0.0, 0.01, 0.3)
@@ -169,40 +161,9 @@ def _reach(result: trouper.WorkflowResult) -> Mapping[str, set[str]]:
     return into
 
 
-def seeds() -> Iterator[int]:
-    if SEED is not None:
-        yield int(SEED)
-        return
-    base = random.SystemRandom().randrange(2**32) if EXPLORES else 1
-    until = time.monotonic() + SECONDS
-    while time.monotonic() < until:
-        yield base
-        base += 1
-
-
-def run_seeded(seed: int) -> None:
-    """Run with a task order that comes from the seed too: hypothesis seeds trio's generator."""
-
-    @settings(max_examples=1, database=None, deadline=None, derandomize=True)
-    @given(st.just(seed))
-    def example(seed: int) -> None:
-        run_on_mock_clock(Plan(seed).run)
-
-    example()
-
-
 @pytest.mark.soak
 @pytest.mark.timeout(SECONDS + 300)
 def test_no_chaos_loses_a_message(caplog: pytest.LogCaptureFixture) -> None:
     """X6, X10, X12, B5t, B6t: whatever happens, every message is accounted for."""
     caplog.set_level(logging.CRITICAL, "trouper")
-    done = 0
-    for seed in seeds():
-        try:
-            run_seeded(seed)
-        except BaseException:
-            print(f"\nTROUPER_SOAK_SEED={seed} runs this graph again")
-            raise
-        done += 1
-    assert done > 0
-    print(f"\n{done} graphs")
+    soak(lambda seed: Plan(seed).run())

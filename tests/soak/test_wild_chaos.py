@@ -5,30 +5,21 @@ Ids are counted at the sources and at the sinks. A failure prints its seed:
 """
 
 import logging
-import os
 import random
-import time
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
 import pytest
 import trio
 from attrs import define, field
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import trouper
 from harness.faults import Faults, deterministic
 from harness.ids import Item, assert_edges_closed
-from harness.schedules import run_on_mock_clock
+from harness.soaking import SECONDS, soak
 from harness.wild_bodies import ASKS, Minor
 from harness.wild_graph import Wild
-
-EXPLORES = "TROUPER_SOAK_SECONDS" in os.environ
-SECONDS = float(os.environ.get("TROUPER_SOAK_SECONDS", "10"))
-SEED = os.environ.get("TROUPER_SOAK_SEED")
 
 
 @define
@@ -136,7 +127,7 @@ class WildPlan:
         if self.ending == "end":
             with trio.move_on_after(1000):
                 # A run has no event for the end of some of its nodes.
-                while not _are_over(run):  # noqa: ASYNC110
+                while not _are_over(run):  # noqa: ASYNC110  # nothing tells of it
                     await trio.sleep(5)
         else:
             await trio.sleep(self.rng.choice([0.0, 0.05, 1.0, 5.0]))
@@ -220,40 +211,9 @@ def _are_over(run: trouper.Run) -> bool:
     return all(node.state in over for name, node in nodes.items() if name.startswith("source"))
 
 
-def seeds() -> Iterator[int]:
-    if SEED is not None:
-        yield int(SEED)
-        return
-    base = random.SystemRandom().randrange(2**32) if EXPLORES else 1
-    until = time.monotonic() + SECONDS
-    while time.monotonic() < until:
-        yield base
-        base += 1
-
-
-def run_seeded(seed: int) -> None:
-    """Run with a task order that comes from the seed too: hypothesis seeds trio's generator."""
-
-    @settings(max_examples=1, database=None, deadline=None, derandomize=True)
-    @given(st.just(seed))
-    def example(seed: int) -> None:
-        run_on_mock_clock(WildPlan(seed).run)
-
-    example()
-
-
 @pytest.mark.soak
 @pytest.mark.timeout(SECONDS + 300)
 def test_no_combination_loses_a_message(caplog: pytest.LogCaptureFixture) -> None:
     """X6, X10, X12, B2t, B5t, B6t: whatever is combined, every message is accounted for."""
     caplog.set_level(logging.CRITICAL, "trouper")
-    done = 0
-    for seed in seeds():
-        try:
-            run_seeded(seed)
-        except BaseException:
-            print(f"\nTROUPER_SOAK_SEED={seed} runs this graph again")
-            raise
-        done += 1
-    assert done > 0
-    print(f"\n{done} graphs")
+    soak(lambda seed: WildPlan(seed).run())
