@@ -85,12 +85,16 @@ async def test_several_iterables_and_partials() -> None:
 
 async def test_at_most_so_many_run_at_once() -> None:
     running = most = 0
+    full = trio.Event()  # nobody leaves before so many are in at once
 
     @trouper.TaskEnvironment("counting").task
     async def counting(n: int) -> int:
         nonlocal running, most
         running += 1
         most = max(most, running)
+        if running == 3:
+            full.set()
+        await full.wait()
         await trio.lowlevel.checkpoint()
         running -= 1
         return n
