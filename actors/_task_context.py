@@ -90,7 +90,7 @@ class TaskContext(Generic[StateT, DepsT, InputT]):
     ) -> Any:
         """Send a question to a node of this run, and return the reply.
 
-        Arguments and errors: as `Run.ask`; and
+        Arguments and errors: as `LiveRun.ask`; and
             AskCycle: nodes wait for one another, this one among them.
             NotImplementedError: this context was made by hand and is connected to no run.
         """

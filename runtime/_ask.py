@@ -93,7 +93,7 @@ class Asking:
             asker: the mailbox of the actor that asks; None: asked from outside of an actor.
             convert: (node, question) -> what the node takes.
 
-        Raises: as told by `Run.ask`.
+        Raises: as told by `LiveRun.ask`.
         """
         route = self._routes.get(to) if type(to) is str else None
         if route is None:

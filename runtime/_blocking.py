@@ -16,7 +16,7 @@ from ._execution import Execution
 from ._interrupts import catch_interrupts, obey_interrupts
 from ._leaf import only_leaf
 from ._report import WorkflowResult
-from ._run import DRAIN_BUDGET, Run
+from ._run import DRAIN_BUDGET, LiveRun
 from ._settings import Harness
 from ._workflow import Workflow
 
@@ -31,7 +31,7 @@ def run(
     state: Any = None,
     duration: float | None = None,
     drain_budget: float = DRAIN_BUDGET,
-    on_start: Callable[[Run], Any] | None = None,
+    on_start: Callable[[LiveRun], Any] | None = None,
     harness: Harness | None = None,
 ) -> WorkflowResult:
     """Run a workflow to its end and return how it ended; never raises for a failed node.
@@ -68,7 +68,7 @@ def run_to_end(
     *,
     duration: float | None,
     drain_budget: float,
-    on_start: Callable[[Run], Any] | None,
+    on_start: Callable[[LiveRun], Any] | None,
     last_words: bytes = b"",
 ) -> WorkflowResult:
     """Run what was prepared; arguments as of `run`.
@@ -87,7 +87,7 @@ def run_to_end(
                 if duration is not None:
                     nursery.start_soon(_drain_after, execution, duration, drain_budget)
                 if on_start is not None:
-                    nursery.start_soon(_beside, on_start, Run(execution))
+                    nursery.start_soon(_beside, on_start, LiveRun(execution))
                 await execution.run()
                 nursery.cancel_scope.cancel()
         return execution.result()
@@ -129,7 +129,7 @@ async def _drain_after(execution: Execution, duration: float, budget: float) -> 
     await execution.drain(budget)
 
 
-async def _beside(on_start: Callable[[Run], Any], handle: Run) -> None:
+async def _beside(on_start: Callable[[LiveRun], Any], handle: LiveRun) -> None:
     beside = on_start(handle)
     if beside is not None:
         await beside

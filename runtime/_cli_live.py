@@ -15,7 +15,7 @@ from ._cli_plain import restarts_of
 from ._cli_rates import Rates
 from ._cli_text import count, plain, rate
 from ._report import EdgeReport, NodeReport, StatusReport
-from ._run import Run
+from ._run import LiveRun
 
 PACE = 0.25
 """Seconds between two pictures."""
@@ -69,7 +69,7 @@ class LiveView:
             # The watchdog's line can't wait for a loop that is blocked.
             self._print([line])
 
-    async def watch(self, run: Run) -> None:
+    async def watch(self, run: LiveRun) -> None:
         """Draw until it is cancelled."""
         rates = Rates(run.status().nodes)
         while True:

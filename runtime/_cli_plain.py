@@ -12,7 +12,7 @@ import trio
 from ._cli_rates import Rates
 from ._cli_text import count, plain, rate
 from ._report import NodeReport, StatusReport
-from ._run import Run
+from ._run import LiveRun
 
 PACE = 5.0
 """Seconds between two status lines."""
@@ -49,7 +49,7 @@ class PlainView:
         except BrokenPipeError:  # `trouper run ... | head`
             self._is_broken = True
 
-    async def watch(self, run: Run) -> None:
+    async def watch(self, run: LiveRun) -> None:
         """Say that it starts, and every few seconds where it stands. Runs until it is cancelled."""
         status = run.status()
         rates = Rates(status.nodes)

@@ -25,7 +25,7 @@ from ._cli_text import plain
 from ._execution import Execution
 from ._interrupts import EXIT_INTERRUPTED
 from ._report import WorkflowResult
-from ._run import DRAIN_BUDGET, Run
+from ._run import DRAIN_BUDGET, LiveRun
 
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
@@ -64,7 +64,7 @@ class View(Protocol):
         """Print one harmless line."""
         ...
 
-    async def watch(self, run: Run) -> None:
+    async def watch(self, run: LiveRun) -> None:
         """Show the run until cancelled."""
         ...
 

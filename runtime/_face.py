@@ -69,7 +69,7 @@ from ._report import NodeReport as NodeReport
 from ._report import RunCancelled as RunCancelled
 from ._report import StatusReport as StatusReport
 from ._report import WorkflowResult as WorkflowResult
-from ._run import Run as Run
+from ._run import LiveRun as LiveRun
 from ._settings import Harness as Harness
 from ._stream import Stream as Stream
 from ._workflow import Workflow as Workflow

@@ -133,7 +133,7 @@ def _probation(node: str, seconds: object) -> float:
 
 
 async def reconfigure(desk: "ControlDesk", node: Any, given: Mapping[str, Any]) -> None:
-    """Change a running actor; see `Run.reconfigure`."""
+    """Change a running actor; see `LiveRun.reconfigure`."""
     child = desk.actor(node, "reconfigure")
     plan = plan_changes(desk.cells, desk.cells[child.name], given)
     desk.refuse_if_over(child, "reconfigure")

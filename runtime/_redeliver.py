@@ -31,7 +31,7 @@ async def redeliver(
     execution: Execution,
     what: DeadLetter | Iterable[DeadLetter] | Callable[[DeadLetter], object],
 ) -> int:
-    """Put letters back; return how many. Arguments and errors: as `Run.redeliver`."""
+    """Put letters back; return how many. Arguments and errors: as `LiveRun.redeliver`."""
     dead = execution.dead_letters
     chosen = _messages(_chosen(execution, what))
     letters = [letter for letter in chosen if not dead.was_put_back(letter)]
@@ -55,7 +55,7 @@ def restore(execution: Execution, letters: Iterable[DeadLetter]) -> int:
     reads yet; the letters were in memory before.
 
     Raises:
-        ValueError, TypeError: as `Run.redeliver`.
+        ValueError, TypeError: as `LiveRun.redeliver`.
     """
     entering = [
         (_cell_of(execution, letter), _Foreign(execution, _cell_of(execution, letter), letter))

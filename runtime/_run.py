@@ -32,7 +32,7 @@ DRAIN_BUDGET = 10.0
 """Seconds."""
 
 
-class Run(RunControl):
+class LiveRun(RunControl):
     """What `async with wf.open(...) as run:` gives. Leaving the block drains the run."""
 
     def __init__(self, execution: Execution) -> None:
@@ -42,7 +42,7 @@ class Run(RunControl):
 
     # -- life --------------------------------------------------------------------------------
 
-    async def __aenter__(self) -> "Run":
+    async def __aenter__(self) -> "LiveRun":
         if self._execution.is_begun:
             raise RuntimeError("this run was entered before; call wf.open() again for another")
         self._nursery = trio.open_nursery()
@@ -356,4 +356,4 @@ def _is_over(child: Child) -> bool:
     return child.state.value in ("done", "failed", "cancelled")
 
 
-Run.__module__ = "trouper"
+LiveRun.__module__ = "trouper"

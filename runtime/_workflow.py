@@ -15,7 +15,7 @@ from ._nested import Nested, copy_groups, resolve_names, sinks_of, take_over
 from ._node import Node, make_node, upstreams_of
 from ._options import ActorOptions, AnyOptions, MapOptions, TaskOptions
 from ._report import WorkflowResult
-from ._run import Run
+from ._run import LiveRun
 from ._settings import ExecuteOptions, Harness, Settings, generate_run_name, resolve_config
 from ._shape import Kind
 
@@ -329,13 +329,13 @@ class Workflow:
         await execution.run()
         return execution.result()
 
-    def open(self, **options: Unpack[ExecuteOptions]) -> Run:
+    def open(self, **options: Unpack[ExecuteOptions]) -> LiveRun:
         """Return the live handle of a new run: `async with wf.open() as run:`.
 
         Nodes without an upstream take messages from `run.send` until the run drains, which leaving
         the block does. Arguments and errors: as `execute`.
         """
-        return Run(self.prepare(**options, is_open=True))
+        return LiveRun(self.prepare(**options, is_open=True))
 
     def prepare(self, *, is_open: bool = False, **options: Unpack[ExecuteOptions]) -> Execution:
         """Check the graph and return a run of it that has not begun.

@@ -139,7 +139,7 @@ def main(program: str, picture: str, seconds: str, *overrides: str) -> None:
     workflow: trouper.Workflow = importlib.import_module(Path(program).stem).wf
     looks: list[trouper.StatusReport] = []
 
-    async def look_then_drain(run: trouper.Run) -> None:
+    async def look_then_drain(run: trouper.LiveRun) -> None:
         try:
             await trio.sleep(float(seconds))
         finally:  # also when it ends before

@@ -7,8 +7,7 @@ from ...actors._profile_config import ProfileConfig
 from ...actors._run_context import RunContext
 from .. import _blocking
 from .._report import WorkflowResult
-from .._run import DRAIN_BUDGET
-from .._run import Run as LiveRun
+from .._run import DRAIN_BUDGET, LiveRun
 from .._settings import Harness
 from .._workflow import Workflow
 from ._bound_task import take_task

@@ -23,7 +23,7 @@ def workers(seen: list[Any], **options: Any) -> trouper.Workflow:
     return wf
 
 
-async def send(run: trouper.Run, *numbers: int) -> None:
+async def send(run: trouper.LiveRun, *numbers: int) -> None:
     for number in numbers:
         await run.send(number, to="sink")
 

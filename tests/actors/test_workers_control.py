@@ -294,7 +294,7 @@ async def test_a_change_just_after_the_last_body_has_ended_is_no_error() -> None
         if await ctx.receive() == "last":
             ended.set()
 
-    async def change(run: trouper.Run, concurrency: int) -> None:
+    async def change(run: trouper.LiveRun, concurrency: int) -> None:
         await ended.wait()
         with suppress(trouper.NotRunning):
             await run.reconfigure("brief", concurrency=concurrency)

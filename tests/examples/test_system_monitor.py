@@ -43,7 +43,7 @@ def run(
 ) -> trouper.WorkflowResult:
     """Run until enough was seen; then drain, for as long as that takes."""
 
-    async def drain_when_done(run: trouper.Run) -> None:
+    async def drain_when_done(run: trouper.LiveRun) -> None:
         if beside is not None:
             await beside()
         while not is_done(run.status()):  # noqa: ASYNC110  # nothing tells of a change

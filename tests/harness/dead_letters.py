@@ -41,7 +41,7 @@ def picky_graph(picky: Picky, **options: Any) -> trouper.Workflow:
     return wf
 
 
-async def feed(run: trouper.Run, *xs: Any) -> None:
+async def feed(run: trouper.LiveRun, *xs: Any) -> None:
     for x in xs:
         await run.send(x, "numbers")
     await wait_all_tasks_blocked()
@@ -64,7 +64,7 @@ def stubborn(go_on: trio.Event, done: list[Any]) -> trouper.Workflow:
     return wf
 
 
-async def give_up_five(run: trouper.Run) -> tuple[DeadLetter, ...]:
+async def give_up_five(run: trouper.LiveRun) -> tuple[DeadLetter, ...]:
     """Have five dead letters, and the node wait with a message in hand."""
     for x in (*range(5), "wait"):
         await run.send(x)

@@ -211,7 +211,7 @@ async def test_a_reply_that_comes_too_late_is_counted_and_kept(autojump_clock: M
         assert run.status().nodes["slow"].late_replies == 1
 
 
-def start_of(run: trouper.Run) -> float:
+def start_of(run: trouper.LiveRun) -> float:
     return trio.current_time() - run.status().seconds
 
 

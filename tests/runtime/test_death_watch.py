@@ -290,7 +290,7 @@ async def test_spawned_children_are_watched_and_controlled(autojump_clock: MockC
     seen: list[Any] = []
     got: list[Any] = []
     wf = trouper.Workflow()
-    runs: list[trouper.Run] = []
+    runs: list[trouper.LiveRun] = []
 
     async def worker(ctx: trouper.ActorContext) -> None:
         async for message in ctx:

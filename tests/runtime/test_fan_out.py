@@ -250,7 +250,7 @@ async def test_a_drain_accepts_one_more_and_handles_what_was_sent() -> None:
     assert all(edge.is_closed for edge in result.edges)
 
 
-async def sent_some(run: trouper.Run) -> None:
+async def sent_some(run: trouper.LiveRun) -> None:
     while run.status().nodes["source"].sent < 100:
         await trio.lowlevel.checkpoint()
 

@@ -13,7 +13,7 @@ from harness.members import Told, add_members, take
 
 
 @asynccontextmanager
-async def running(wf: trouper.Workflow) -> AsyncGenerator[trouper.Run]:
+async def running(wf: trouper.Workflow) -> AsyncGenerator[trouper.LiveRun]:
     """Open a run, wait until it stands still, and cancel what is left of it at the end."""
     async with wf.open() as run:
         await wait_all_tasks_blocked()

@@ -176,10 +176,10 @@ def test_a_harness_is_taken_as_by_the_other_ways_to_run() -> None:
 def test_what_is_given_runs_beside_the_graph() -> None:
     seen: list[str] = []
 
-    def plain(run: trouper.Run) -> None:
+    def plain(run: trouper.LiveRun) -> None:
         seen.append(run.name)
 
-    async def beside(run: trouper.Run) -> None:
+    async def beside(run: trouper.LiveRun) -> None:
         try:
             await trio.sleep_forever()
         finally:
@@ -191,9 +191,9 @@ def test_what_is_given_runs_beside_the_graph() -> None:
 
 
 def test_a_failure_beside_the_graph_is_raised_bare() -> None:
-    handles: list[trouper.Run] = []
+    handles: list[trouper.LiveRun] = []
 
-    async def fail(run: trouper.Run) -> None:
+    async def fail(run: trouper.LiveRun) -> None:
         handles.append(run)
         raise LookupError("beside")
 

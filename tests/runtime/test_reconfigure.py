@@ -13,7 +13,7 @@ from harness.bodies import collects, counts, sleeps
 from harness.ids import assert_edges_closed
 
 
-def edge_into(run: trouper.Run, node: str, source: str) -> trouper.EdgeReport:
+def edge_into(run: trouper.LiveRun, node: str, source: str) -> trouper.EdgeReport:
     [edge] = [e for e in run.status().edges if (e.source, e.target) == (source, node)]
     return edge
 
@@ -311,7 +311,7 @@ async def test_who_has_ended_cannot_be_changed(autojump_clock: MockClock) -> Non
 async def test_a_node_that_changes_itself_does_not_wait_for_itself() -> None:
     """It holds from its next message on."""
     seen: list[Any] = []
-    runs: list[trouper.Run] = []
+    runs: list[trouper.LiveRun] = []
     wf = trouper.Workflow()
 
     @wf.actor
@@ -369,7 +369,7 @@ async def test_old_changes_are_forgotten() -> None:
 async def test_one_node_may_change_another_that_has_not_begun(autojump_clock: MockClock) -> None:
     """X4: its own configuration stays what it is."""
     seen: list[Any] = []
-    runs: list[trouper.Run] = []
+    runs: list[trouper.LiveRun] = []
     wf = trouper.Workflow()
     wf.task(name="slow")(sleeps(5, "input"))
     wf.actor(name="waits", depends_on="slow")(versions(seen))

@@ -132,7 +132,7 @@ def test_public_classes_belong_to_trouper() -> None:
         trouper.StatusReport,
         trouper.WorkflowResult,
         trouper.RunCancelled,
-        trouper.Run,
+        trouper.LiveRun,
         trouper.Stream,
         trouper.NodeEnded,
         trouper.Workflow,

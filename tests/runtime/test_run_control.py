@@ -320,7 +320,7 @@ async def test_nodes_that_ask_while_the_run_drains_are_told_so(autojump_clock: M
     """K3: no deadlock, also of two that would stop each other."""
     told: list[str] = []
     wf = trouper.Workflow()
-    runs: list[trouper.Run] = []
+    runs: list[trouper.LiveRun] = []
     both = trio.Event()
 
     def asks(other: str) -> Any:

@@ -207,7 +207,7 @@ async def test_two_drains_at_once_are_one(autojump_clock: MockClock) -> None:
 
     results: list[trouper.WorkflowResult] = []
 
-    async def drain(run: trouper.Run) -> None:
+    async def drain(run: trouper.LiveRun) -> None:
         results.append(await run.drain(10))
 
     async with wf.open() as run, trio.open_nursery() as nursery:

@@ -290,7 +290,7 @@ def test_what_was_accepted_is_handled_whatever_comes(
 
         wf.actor(name="sink", depends_on=depends_on, capacity=capacity)(collects(got, seconds=pace))
 
-        async def send(run: trouper.Run, number: int) -> None:
+        async def send(run: trouper.LiveRun, number: int) -> None:
             try:
                 await run.send(number, to="sink")
             except trouper.NodeEnded:

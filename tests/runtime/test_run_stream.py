@@ -87,7 +87,7 @@ async def test_several_streams_and_readers_in_the_graph_see_the_same() -> None:
     wf.actor(name="sink", depends_on="numbers")(collects(got))
     seen: list[list[int]] = [[], [], []]
 
-    async def read(run: trouper.Run, into: list[int]) -> None:
+    async def read(run: trouper.LiveRun, into: list[int]) -> None:
         async with run.stream("numbers") as xs:
             into += [x async for x in xs]
 

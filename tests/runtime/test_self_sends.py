@@ -14,7 +14,7 @@ async def test_what_a_handler_sends_itself_while_the_run_drains_is_handled_or_re
     wf = trouper.Workflow()
     seen: list[int] = []
     refused: list[Any] = []
-    runs: list[trouper.Run] = []
+    runs: list[trouper.LiveRun] = []
 
     @wf.actor(depends_on={"again": Edge(feedback=True)})
     async def again(ctx: trouper.ActorContext[Any, Any, int, int]) -> None:

@@ -18,7 +18,7 @@ NO_WAIT = Backoff(min=0, max=0)
 
 
 async def send_tracked(
-    run: trouper.Run, x: Any, to: str, told: Told, *, source: str | None = None
+    run: trouper.LiveRun, x: Any, to: str, told: Told, *, source: str | None = None
 ) -> None:
     """Send a message from outside that `told` hears of."""
     tracking = Tracking(lambda outcome, reasons: told.append((outcome, reasons)))

@@ -110,7 +110,7 @@ class Plan:
         result = await run.wait()
         self.check(result)
 
-    async def _end(self, run: trouper.Run, scope: trio.CancelScope) -> None:
+    async def _end(self, run: trouper.LiveRun, scope: trio.CancelScope) -> None:
         if self.ending != "end":
             await trio.sleep(self.rng.choice([0.0, 0.05, 1.0, 5.0]))
         if self.ending == "cancel":

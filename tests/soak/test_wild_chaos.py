@@ -59,7 +59,7 @@ class WildPlan:
         assert left == before, f"{left - before} tasks are left"
         self.check(await run.wait())
 
-    async def _live(self, run: trouper.Run) -> None:
+    async def _live(self, run: trouper.LiveRun) -> None:
         for _ in range(self.rng.choice([0, 0, 3, 10, 30])):
             await trio.sleep(self.rng.choice([0.0, 0.0, 0.01, 0.3, 2.0]))
             with trio.move_on_after(self.rng.choice([0.0, 0.1, 20.0])):
@@ -68,7 +68,7 @@ class WildPlan:
         for name in sorted(self.held):
             run.resume(name)
 
-    async def _do(self, run: trouper.Run, node: str) -> None:
+    async def _do(self, run: trouper.LiveRun, node: str) -> None:
         rng = self.rng
         deed = rng.choice(
             ["pause", "resume", "resume", "reconfigure", "reconfigure", "status", "stream", "send"]
@@ -102,12 +102,12 @@ class WildPlan:
         elif self.wild.asks:
             await run.ask(Item("question"), to="answers", timeout=3.0)
 
-    async def _send(self, run: trouper.Run, node: str) -> None:
+    async def _send(self, run: trouper.LiveRun, node: str) -> None:
         item = Item(f"outside-{self.rng.random()}")
         with suppress(ValueError):  # one that joins is told `source=`
             await run.send(item, to=node, timeout=self.rng.choice([None, 0.1, 5.0]))
 
-    async def _reconfigure(self, run: trouper.Run, node: str) -> None:
+    async def _reconfigure(self, run: trouper.LiveRun, node: str) -> None:
         rng = self.rng
         changes: dict[str, Any] = rng.choice(
             [
@@ -123,7 +123,7 @@ class WildPlan:
         with suppress(ValueError, TypeError):  # it makes no sense for this node
             await run.reconfigure(node, **changes)
 
-    async def _end(self, run: trouper.Run, scope: trio.CancelScope) -> None:
+    async def _end(self, run: trouper.LiveRun, scope: trio.CancelScope) -> None:
         if self.ending == "end":
             with trio.move_on_after(1000):
                 # A run has no event for the end of some of its nodes.
@@ -205,7 +205,7 @@ def _upstream(name: str, into: dict[str, set[str]]) -> set[str]:
     return found
 
 
-def _are_over(run: trouper.Run) -> bool:
+def _are_over(run: trouper.LiveRun) -> bool:
     nodes = run.status().nodes
     over = ("done", "failed", "cancelled")
     return all(node.state in over for name, node in nodes.items() if name.startswith("source"))

@@ -156,7 +156,7 @@ async def running() -> None:
     assert_type(result.error, Exception | None)
     assert_type(result.unwrap(), Mapping[str, Any])
     async with wf.open() as run, run.stream("kept") as xs:
-        assert_type(run, trouper.Run)
+        assert_type(run, trouper.LiveRun)
         assert_type(xs, trouper.Stream)
         assert_type(run.status(), trouper.StatusReport)
         assert_type(await run.wait(), trouper.WorkflowResult)
