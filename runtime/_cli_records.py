@@ -49,6 +49,7 @@ _Json = Annotated[bool, Parameter(help="Print JSON.")]
 def list_runs(
     *,
     project: Annotated[str | None, Parameter(help="Of this project only.")] = None,
+    experiment: Annotated[str | None, Parameter(help="Of this experiment only.")] = None,
     domain: Annotated[str | None, Parameter(help="Of this domain only.")] = None,
     target: Annotated[str | None, Parameter(help="Of this workflow or task only.")] = None,
     profile: Annotated[str | None, Parameter(help="With this profile only.")] = None,
@@ -68,6 +69,7 @@ def list_runs(
     wanted = Wanted(
         root=root,
         project=project,
+        experiment=experiment,
         domain=domain,
         target=target,
         profile=profile,
@@ -82,7 +84,7 @@ def list_runs(
 
 @runs_app.command(name="show", help=_SHOW_HELP)
 def show_run(
-    name: Annotated[str, Parameter(name="NAME", help="Of the run.")],
+    name: Annotated[str, Parameter(name="NAME", help="Of the run; or PROJECT/EXPERIMENT/NAME.")],
     /,
     *,
     root: _Root = None,

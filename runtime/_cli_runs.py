@@ -14,7 +14,7 @@ from ._cli_problem import Problem
 from ._cli_text import columns, count, plain, plain_lines, shown
 from ._names import suggest
 from .settings._init import current
-from .store._errors import NoSuchRun, StoreError
+from .store._errors import AmbiguousRun, NoSuchRun, StoreError
 from .store._records import ActionRecord, Phase, RunRecord
 from .store._store import Store, open_store
 
@@ -28,6 +28,7 @@ class Wanted:
 
     root: str | None = None
     project: str | None = None
+    experiment: str | None = None
     domain: str | None = None
     target: str | None = None
     profile: str | None = None
@@ -45,6 +46,7 @@ def list_runs(wanted: Wanted, *, as_json: bool) -> Iterator[str]:
     with _opened(wanted.root) as store:
         runs = store.runs.query(
             project=wanted.project,
+            experiment=wanted.experiment,
             domain=wanted.domain,
             target=wanted.target,
             profile=wanted.profile,
@@ -55,7 +57,7 @@ def list_runs(wanted: Wanted, *, as_json: bool) -> Iterator[str]:
     if as_json:
         yield json.dumps([run_as_json(each) for each in runs], indent=2)
     elif runs:
-        head = ("RUN", "PHASE", "STARTED (UTC)", "TOOK", "WHAT", "PROJECT", "LABELS")
+        head = ("RUN", "PHASE", "STARTED (UTC)", "TOOK", "WHAT", "PROJECT", "EXPERIMENT", "LABELS")
         yield from columns([head, *map(_row, runs)], indent="")
     else:
         yield "no runs"
@@ -70,11 +72,13 @@ def show_run(name: str, root: str | None, *, as_json: bool) -> Iterator[str]:
     with _opened(root) as store:
         try:
             run = store.runs.get(name)
+        except AmbiguousRun as error:
+            raise Problem(plain(error, 2_000)) from None
         except NoSuchRun:
             names = [each.name for each in store.runs.query(limit=1_000)]
             hint = plain(suggest(name, names))
             raise Problem(f"no run named {plain(name)!r} is recorded;{hint}") from None
-        executions = store.runs.executions(name)
+        executions = store.runs.executions(run.key)
         actions = store.actions.of(run.execution)
         results = store.results.all(run.run)
     if as_json:
@@ -123,7 +127,8 @@ def _row(run: RunRecord) -> tuple[str, ...]:
         _when(run.started),
         _took(run.started, run.ended),
         plain(run.target, 40),
-        plain("/".join(each for each in (run.project, run.domain) if each) or "-", 40),
+        plain("/".join(each for each in (run.project, run.domain) if each), 40),
+        plain(run.experiment, 40),
         plain(" ".join(f"{key}={value}" for key, value in run.labels.items()) or "-", 80),
     )
 
@@ -153,6 +158,7 @@ def _facts(run: RunRecord) -> Iterator[str]:
         yield from (f"  {line}" for line in more)
     facts: dict[str, Any] = {
         "project": run.project,
+        "experiment": run.experiment,
         "domain": run.domain,
         "org": run.org,
         "queue": run.queue,
@@ -161,7 +167,8 @@ def _facts(run: RunRecord) -> Iterator[str]:
         "profile": run.profile,
         "labels": run.labels,
         "annotations": run.annotations,
-        "parameters": run.params,
+        "parameters": run.parameters,
+        "run context": run.params,
         "config": run.config,
         "process": f"{run.pid} on {run.host.partition('/')[0]}" if run.ended is None else None,
     }

@@ -43,8 +43,20 @@ class RunNameTaken(StoreError):
     """A run of this name is alive, or can't be known to be dead."""
 
 
+class WrongPhase(StoreError):
+    """What was asked for is not for a run in the phase that this one is in."""
+
+
+class NotTheSame(StoreError):
+    """What was said of a run or experiment is not what was recorded of it before."""
+
+
 class NoSuchRun(StoreError):
     """No run of this name is recorded."""
+
+
+class AmbiguousRun(NoSuchRun):
+    """Several experiments have a run of this name."""
 
 
 class ClaimLost(StoreError):

@@ -6,11 +6,11 @@ from typing import Any
 import msgspec
 from attrs import define, field
 
+from ._claiming import lost_claim
 from ._connections import Connections
 from ._errors import TooMuch
 from ._limits import Limits
 from ._records import Claim
-from ._runs import lost_claim
 
 _LONGEST_KEY = 1024
 

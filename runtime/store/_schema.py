@@ -15,12 +15,28 @@ APPLICATION = 0x74727072
 
 MIGRATIONS: tuple[str, ...] = (
     """
-    -- One row for each name. Falls out with its last execution.
+    -- One row for each experiment that a run was recorded in, with what it is about: JSON, or NULL
+    -- if nobody has said so yet. Falls out with its last run.
+    CREATE TABLE experiment (
+        project TEXT NOT NULL,
+        name TEXT NOT NULL,
+        params TEXT,
+        created REAL NOT NULL,
+        PRIMARY KEY (project, name)
+    ) STRICT, WITHOUT ROWID;
+
+    -- One row for each run: a name within an experiment of a project. Falls out with its last
+    -- execution.
     CREATE TABLE run (
         id INTEGER PRIMARY KEY,
-        name TEXT NOT NULL UNIQUE,
-        created REAL NOT NULL
+        project TEXT NOT NULL,
+        experiment TEXT NOT NULL,
+        name TEXT NOT NULL,
+        parameters TEXT,
+        created REAL NOT NULL,
+        UNIQUE (project, experiment, name)
     ) STRICT;
+    CREATE INDEX run_by_name ON run (name);
 
     -- One row for each attempt at a run. Bound: Limits.executions; the oldest that have ended
     -- fall out, with their actions, when a new one begins.
@@ -34,7 +50,6 @@ MIGRATIONS: tuple[str, ...] = (
         kind TEXT NOT NULL,
         mode TEXT NOT NULL,
         version TEXT NOT NULL,
-        project TEXT,
         domain TEXT,
         org TEXT,
         queue TEXT,
@@ -54,12 +69,12 @@ MIGRATIONS: tuple[str, ...] = (
         ended REAL,
         error_code TEXT,
         error TEXT,
+        trace TEXT,
         abort_requested REAL,
         actions_left_out INTEGER NOT NULL DEFAULT 0,
         UNIQUE (run, number)
     ) STRICT;
     CREATE INDEX execution_alive ON execution (host) WHERE ended IS NULL;
-    CREATE INDEX execution_of_project ON execution (project, domain, started);
 
     -- One row for each action of an execution. Bound: Limits.actions for each execution; further
     -- ones are left out, and counted in execution.actions_left_out.

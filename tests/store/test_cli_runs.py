@@ -34,9 +34,19 @@ def test_runs_are_listed_the_newest_first(store: Store, trouper_command: Command
     code, out, _ = trouper_command("runs")
     head, *rows = out.splitlines()
     assert code == 0
-    assert head.split() == ["RUN", "PHASE", "STARTED", "(UTC)", "TOOK", "WHAT", "PROJECT", "LABELS"]
+    assert head.split() == [
+        "RUN",
+        "PHASE",
+        "STARTED",
+        "(UTC)",
+        "TOOK",
+        "WHAT",
+        "PROJECT",
+        "EXPERIMENT",
+        "LABELS",
+    ]
     assert [row.split()[:2] for row in rows] == [["second", "running"], ["first", "completed"]]
-    assert rows[1].endswith(r"etl   p/d      team=ml x=\x1b[2J")
+    assert rows[1].endswith(r"etl   p/d      default     team=ml x=\x1b[2J")
     store.runs.finish(claim, "failed")
 
 
@@ -46,7 +56,9 @@ def names(out: str) -> list[str]:
 
 def test_runs_are_chosen_by_what_they_are(store: Store, trouper_command: Command) -> None:
     ended_run(store, "a", project="p", labels={"team": "ml"})
-    ended_run(store, "b", domain="d", labels={"team": "ml", "k": "a=b"}, profile="fast")
+    ended_run(
+        store, "b", experiment="e", domain="d", labels={"team": "ml", "k": "a=b"}, profile="fast"
+    )
     ended_run(store, "c", target="other")
     store.runs.claim(new_run("d"))
 
@@ -59,6 +71,7 @@ def test_runs_are_chosen_by_what_they_are(store: Store, trouper_command: Command
     assert chosen("--limit", 2) == ["d", "c"]
     assert chosen("--limit", 0) == ["d", "c", "b", "a"]
     assert chosen("--project", "p") == ["a"]
+    assert chosen("--experiment", "e") == ["b"]
     assert chosen("--domain", "d") == ["b"]
     assert chosen("--target", "other") == ["c"]
     assert chosen("--profile", "fast") == ["b"]
@@ -79,7 +92,7 @@ def test_json_holds_no_token(store: Store, trouper_command: Command) -> None:
 
 
 def test_all_of_a_run_is_shown(store: Store, trouper_command: Command) -> None:
-    ended_run(store, "a")
+    ended_run(store, "a", project="p")
     more: dict[str, Any] = {
         "version": "v1",
         "config": {"lr": 0.1},
@@ -178,6 +191,12 @@ def test_what_is_not_there_is_told(
     assert code == 2
     assert "there is no workspace at" in err
     assert not (tmp_path / "none").exists()
+    ended_run(store, "nightly", project="p")
+    code, _, err = trouper_command("runs", "show", "nightly")
+    assert code == 2
+    assert "have a run named 'nightly': p/default/nightly, default/default/nightly; say" in err
+    code, out, _ = trouper_command("runs", "show", "p/default/nightly")
+    assert (code, "project: p" in out.splitlines()) == (0, True)
     monkeypatch.setenv("TROUPER_HOME", str(tmp_path / "home"))
     assert f"there is no workspace at '{tmp_path / 'home'}'" in trouper_command("runs")[2]
     ended = open_at(tmp_path / "home")

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from harness.stores import action, child, go, line, new_run, open_at, told
@@ -24,6 +25,9 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def test_a_record_holds_what_it_was_given(store: Store) -> None:
     given: dict[str, Any] = {
+        "experiment": "e",
+        "experiment_params": {"dataset": "mnist"},
+        "parameters": {"lr": 0.1},
         "target": "etl",
         "kind": "task",
         "mode": "local",
@@ -50,8 +54,19 @@ def test_a_record_holds_what_it_was_given(store: Store) -> None:
         False,
     )
     assert record.pid == os.getpid()
-    store.runs.finish(claim, "failed", outputs=b"out", error_code="ValueError", error="no")
-    record = store.runs.get("run-1")
+    assert str(record.key) == str(claim.key) == "p/e/run-1"
+    assert record.id == claim.id == "run-1.1"
+    store.runs.finish(
+        claim,
+        "failed",
+        outputs=b"out",
+        error_code="ValueError",
+        error="no\udcff",
+        trace="x" * 300_000,
+    )
+    record = store.runs.get(claim.key)
+    assert (record.error, record.trace) == ("no\\udcff", "x" * 262_144)
+    record = msgspec.structs.replace(record, error="no")
     assert (record.phase, record.error_code, record.error) == ("failed", "ValueError", "no")
     assert record.outputs == b"out"
     assert record.ended is not None
@@ -199,16 +214,19 @@ def test_runs_are_found_by_what_they_are(store: Store) -> None:
     }
     for name, more in given.items():
         store.runs.claim(new_run(name, **more))
-    store.runs.finish(store.runs.claim(new_run("d")), "completed")
-    store.runs.finish(store.runs.claim(new_run("d", project="p")), "failed")
+    store.runs.finish(store.runs.claim(new_run("d", project="p")), "completed")
+    store.runs.finish(store.runs.claim(new_run("d", project="p", experiment="e")), "completed")
+    store.runs.finish(store.runs.claim(new_run("d", project="p", experiment="e")), "failed")
 
     def names(**wanted: Any) -> str:
         return "".join(each.name for each in store.runs.query(**wanted))
 
-    assert names() == "dcba"
-    assert names(limit=2) == "dc"
-    assert names(limit=None) == "dcba"
-    assert names(project="p") == "dba"
+    assert names() == "ddcba"
+    assert names(limit=2) == "dd"
+    assert names(limit=None) == "ddcba"
+    assert names(project="p") == "ddba"
+    assert names(project="p", experiment="default") == "dba"
+    assert names(experiment="e") == "d"
     assert names(project="p", domain="prod") == "b"
     assert names(labels={"team": "ml"}) == "ba"
     assert names(labels={"team": "ml", "it's": 'a "b"'}) == "a"
@@ -218,7 +236,7 @@ def test_runs_are_found_by_what_they_are(store: Store) -> None:
     assert names(phase="running") == "cba"
     assert names(phase="running", limit=1) == "c"
     assert names(phase="failed") == "d"
-    assert names(phase="completed") == ""
+    assert names(phase="completed", experiment="e") == ""
 
 
 def test_the_oldest_that_have_ended_fall_out(tmp_path: Path) -> None:
