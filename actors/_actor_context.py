@@ -24,6 +24,7 @@ from ._spawning import Spawned, spawner_of
 from ._stopping import Stopping
 from ._task_context import DepsT, InputT, StateT, TaskContext
 from ._unconnected import NO_OUTLET, UNCONNECTED
+from ._unknown_output import UnknownOutput
 from ._watch import OnDown
 from ._workers_leased import Leased
 from ._workers_outputs import hand_of
@@ -224,7 +225,7 @@ class ActorContext(TaskContext[StateT, DepsT, InputT], Generic[StateT, DepsT, In
         Waits while a reader's edge is full (overflow "block"). If cancelled, nothing was sent.
 
         Raises:
-            KeyError: there is no output named `to`; the text lists those declared.
+            UnknownOutput: there is no output named `to`; the text lists those declared.
             BufferOverflow: an edge with overflow="fail" is full.
             EndOfOutput: the run drains and this was the last message, or nobody reads any more.
             NotImplementedError: this context was made by hand and is connected to no run.
@@ -277,11 +278,7 @@ class ActorContext(TaskContext[StateT, DepsT, InputT], Generic[StateT, DepsT, In
         if to is None or self._outlet is NO_OUTLET:
             return self._outlet
         if to not in self._outputs:
-            declared = ", ".join(sorted(self._outputs)) or "none"
-            raise KeyError(
-                f"{self.action.name!r} has no output {to!r} (declared: {declared}); "
-                f"declare it with outputs={{{to!r}: Type}}"
-            )
+            raise UnknownOutput(self.action.name, to, self._outputs)
         return self._outputs[to]
 
     def on_settled(self, fn: OnSettled | None) -> None:

@@ -91,3 +91,19 @@ def show_type(hint: object) -> str:
     if isinstance(hint, type) and get_origin(hint) is None:
         return hint.__qualname__.rpartition("<locals>.")[2]
     return repr(hint).replace("typing.", "").replace("collections.abc.", "")
+
+
+def check_hint(hint: object, what: str) -> None:
+    """Refuse what is no type, and nothing that stands for types.
+
+    Args:
+        what: whose type it is, for the error.
+
+    Raises:
+        TypeError: with what it takes.
+    """
+    if hint is None or isinstance(hint, type) or get_origin(hint) is not None:
+        return
+    if type(hint).__module__ in ("typing", "typing_extensions", "types"):
+        return  # Any, a TypeVar, a NewType, ...
+    raise TypeError(f"{what} takes a type, such as int or list[str], got {hint!r}")

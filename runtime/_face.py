@@ -28,6 +28,7 @@ from ..actors._spawning import SpawnRefused as SpawnRefused
 from ..actors._stopping import Stopping as Stopping
 from ..actors._task_context import TaskContext as TaskContext
 from ..actors._timeout import HandlerTimeout as HandlerTimeout
+from ..actors._unknown_output import UnknownOutput as UnknownOutput
 from ..actors._watch import Down as Down
 from ..actors._watch import WatchedDown as WatchedDown
 from ..channels._channel_errors import BrokenResourceError as BrokenResourceError

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from attrs import frozen
 
+from ._annotations import check_hint
 from ._arguments import Arguments, plan_arguments
 from ._edge import PLAIN_EDGE, DependsOn, Edge, Upstream
 from ._message_types import MessageTypes, message_types
@@ -80,6 +81,8 @@ def make_node(
     if shape.kind == "task":
         check_executor(name, shape, given)
     types = {"output_type": given["type"]} if "type" in given else {}
+    if types:
+        check_hint(given["type"], f"type of {name!r}")
     return Node(
         name=name,
         kind=shape.kind,

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, Final, Literal, TypedDict, get_args
+from typing import Any, Final, Literal, TypedDict, cast, get_args
 
 from attrs import frozen
 
@@ -13,6 +13,7 @@ from ..channels._fan_in import FanIn
 from ..channels._fan_out import FanOut
 from ..channels._overflow import OverflowPolicy, check_capacity, check_overflow
 from ..channels._partition import Partition
+from ._annotations import check_hint
 from ._edge import DependsOn
 
 Collect = Literal["last", "all"]
@@ -267,9 +268,10 @@ def _check_types(node: str, given: Mapping[str, Any]) -> None:
         value, (what, types) = given[option], _TYPES[option]
         if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
             raise TypeError(f"{option} of {node!r} takes {what}, got {value!r}")
-    for output in given.get("outputs", ()):
+    for output, hint in cast("Mapping[object, object]", given.get("outputs", {})).items():
         if not isinstance(output, str) or not output:
             raise TypeError(f"an output of {node!r} needs a name, a str, got {output!r}")
+        check_hint(hint, f"output {output!r} of {node!r}")
 
 
 def _check_effects(node: str, settings: Mapping[str, Any], given: Mapping[str, Any]) -> None:

@@ -1,13 +1,16 @@
 """From what the user declares to a node: names, upstreams, types."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, NewType, Optional, TypeVar
 
 import pytest
 
 import trouper
 from harness.bodies import counts, sleeps
+
+T = TypeVar("T")
+UserId = NewType("UserId", int)
 
 
 class FetchTask:
@@ -82,6 +85,22 @@ def test_an_explicit_type_wins() -> None:
     wf.add(FetchTask(), name="plain")
     assert wf.nodes["fetch"].types.output == dict[str, int]
     assert wf.nodes["plain"].types.output == list[str]
+
+
+@pytest.mark.parametrize("hint", [1, "int", sleeps, [int], FetchTask()])
+def test_what_is_no_type_is_refused(hint: object) -> None:
+    with pytest.raises(TypeError, match=r"type of 'fetch' takes a type, such as int .*, got"):
+        trouper.Workflow().add(FetchTask(), type=hint)
+
+
+@pytest.mark.parametrize(
+    "hint",
+    [Any, None, int | None, Optional[int], Literal["a"], T, UserId, Callable[[], int]],  # noqa: UP045  # both ways
+)
+def test_whatever_stands_for_types_is_taken(hint: object) -> None:
+    wf = trouper.Workflow()
+    wf.add(FetchTask(), type=hint)
+    assert wf.nodes["fetch"].types.output == hint
 
 
 def test_decorators_give_back_what_they_got() -> None:

@@ -115,6 +115,7 @@ WRONG: list[tuple[str, Any, type[Exception], str]] = [
     ("outputs", ["alerts"], TypeError, r"outputs of 'n' takes a mapping .*, got \['alerts'\]"),
     ("outputs", {"": int}, TypeError, "an output of 'n' needs a name, a str, got ''"),
     ("outputs", {1: int}, TypeError, "an output of 'n' needs a name, a str, got 1"),
+    ("outputs", {"a": 1}, TypeError, r"output 'a' of 'n' takes a type, such as int .*, got 1"),
     ("on_redelivery", "drop", ValueError, "'drop'; choose one of: repeat, skip, hold"),
     ("hold_limit", 0, ValueError, "hold_limit of 'n' must be > 0, got 0"),
     ("max_attempts", 0, ValueError, "max_attempts of 'n' must be an int >= 1 or None, got 0"),

@@ -106,7 +106,13 @@ async def test_named_outputs_go_where_they_are_asked_for() -> None:
                 await ctx.send(f"alert {number}", to="alerts")
             await ctx.send("nobody minds", to="unread")
             yield number
-        with pytest.raises(KeyError, match=r"'monitor' has no output 'x' \(declared: alerts, un"):
+        with pytest.raises(trouper.UnknownOutput) as found:
+            await ctx.send("?", to="alert")
+        assert str(found.value) == (
+            "'monitor' has no output 'alert' (declared: alerts, unread); did you mean 'alerts'? "
+            "Else declare it with outputs={'alert': Type}"
+        )
+        with pytest.raises(KeyError, match=r"unread\); declare it with outputs={'x': Type}"):
             await ctx.send("?", to="x")
 
     wf.actor(name="alarm", depends_on=["monitor.alerts"])(collects(alerts))
