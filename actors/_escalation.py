@@ -30,10 +30,15 @@ class Escalation(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Seconds since the run began."""
     failures: tuple[FailureSummary, ...] = ()
     """The member's last ones, oldest first."""
+    earlier: int = 0
+    """Failures of the member before these, in this run; only their number is kept."""
 
     def text(self) -> str:
         """Return all of it for a person."""
-        return "\n".join((str(self), *(f"  {line}" for line in _lines(self.failures))))
+        lines = _lines(self.failures)
+        if self.earlier:
+            lines = [f"(its last {len(lines)} failures, of {len(lines) + self.earlier})", *lines]
+        return "\n".join((str(self), *(f"  {line}" for line in lines)))
 
     def __str__(self) -> str:
         place = f"{self.member!r}, incarnation {self.incarnation}"
@@ -44,6 +49,25 @@ class Escalation(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 def _lines(failures: Sequence[FailureSummary]) -> Sequence[str]:
     return [f"{each}, at {each.where}" if each.where else str(each) for each in failures]
+
+
+def tell(group: str, child: "Child", reason: str, at: float) -> Escalation:
+    """Return why a group gave up over a node.
+
+    Args:
+        at: seconds since the run began.
+    """
+    return Escalation(
+        group=group,
+        member=child.name,
+        incarnation=child.incarnation,
+        attempt=child.attempt,
+        message=child.message_in_failure(),
+        reason=reason,
+        at=at,
+        failures=child.failures,
+        earlier=max(0, child.failed - len(child.failures)),
+    )
 
 
 @frozen

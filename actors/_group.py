@@ -14,7 +14,7 @@ from attrs import define, field
 
 from ._cancelled import is_cancelled
 from ._child import ActorChild, Child
-from ._escalation import Escalation, Failure
+from ._escalation import Escalation, Failure, tell
 from ._group_policy import GroupPolicy
 from ._group_worker import Worker
 from ._lifecycle import Event, State
@@ -56,6 +56,8 @@ class Group:
     """How many times it was started."""
     restarts: int = 0
     """Failures of members that were answered by a restart."""
+    gave_up: int = 0
+    """How many times."""
     escalations: tuple[Escalation, ...] = ()
     """The last few, oldest first."""
     _places: dict["Child | Group", int] = field(factory=dict["Child | Group", int])
@@ -188,7 +190,12 @@ class Group:
         elif isinstance(decision, Restart) and expired:
             self.supervisor.act(child, decision, None)  # the message was late: nobody has failed
         elif isinstance(decision, Restart):
-            self._answer(place, child, decision, None)
+            # In vain is a failure to the group too.
+            reason = "" if child.has_progressed() else self._too_many(trio.current_time())
+            if reason:
+                self._escalate(place, child, RestartedInVain.by(child.name), reason)
+            else:
+                self._answer(place, child, decision, None)
         else:
             self._end(child)
             # Told to end by the run, or the run itself drains: no reason to stop others (S14).
@@ -279,16 +286,7 @@ class Group:
 
     def _escalate(self, place: int, child: Child, error: Exception, reason: str) -> None:
         child.lie_down()
-        told = Escalation(
-            group=self.name,
-            member=child.name,
-            incarnation=child.incarnation,
-            attempt=child.attempt,
-            message=child.message_in_failure(),
-            reason=reason,
-            at=self.supervisor.seconds(),
-            failures=child.failures,
-        )
+        told = tell(self.name, child, reason, self.supervisor.seconds())
         self._go_up(place, Failure(child, error, (told,)))
 
     def _pass_on(self, place: int, group: "Group", failure: Failure, reason: str) -> None:
@@ -306,6 +304,7 @@ class Group:
 
     def _go_up(self, place: int, failure: Failure) -> None:
         self._failure = failure
+        self.gave_up += 1
         self.escalations = (*self.escalations, failure.trail[-1])[-KEPT_ESCALATIONS:]
         self.supervisor.log.say_escalation(failure.trail[-1])
         self._agenda.end(place)  # it has stopped already

@@ -153,12 +153,16 @@ class Child:
         """Record a failure as text, so that neither it nor its frames stay alive (case X17)."""
         summary = summarize(error)
         self.failed += 1
-        if now - self.started_at >= self.policy.backoff.forgiven_after:
-            self.streak = 0
-        self.streak += 1
+        self.lengthen_streak(now)
         self.keep_failure(summary)
         self.judge(error)
         return summary
+
+    def lengthen_streak(self, now: float) -> None:
+        """Count one more failure in a row, unless this incarnation ran for long enough."""
+        if now - self.started_at >= self.policy.backoff.forgiven_after:
+            self.streak = 0
+        self.streak += 1
 
     def judge(self, error: Exception) -> None:
         """Ask `restart_on`, once for each failure."""

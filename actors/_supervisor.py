@@ -127,7 +127,7 @@ class Supervisor:
         if may_go_on and not child.has_progressed():
             # OTP counts such restarts too: a child that does nothing must not spin for ever.
             now = trio.current_time()
-            child.streak += 1
+            child.lengthen_streak(now)
             child.count_failure(now)
             return self.decide(child)
         return decide_exit(child.policy, may_go_on=may_go_on)

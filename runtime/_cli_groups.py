@@ -43,5 +43,5 @@ def _reported(report: GroupReport) -> tuple[str, ...]:
         report.state,
         f"{report.incarnation:,}",
         f"{report.restarts:,}",
-        count(len(report.escalations), "time") if report.escalations else "-",
+        count(report.gave_up, "time") if report.gave_up else "-",
     )

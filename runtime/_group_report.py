@@ -31,6 +31,8 @@ class GroupReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Nodes among its members that have ended for good."""
     groups: int
     """Groups among its members."""
+    gave_up: int = 0
+    """How many times it gave up; the group around it may have started it again."""
     escalations: tuple[Escalation, ...] = ()
     """Why it gave up: the last few times, oldest first."""
 
@@ -50,6 +52,7 @@ def report_group(group: Supervised, *, is_over: bool) -> GroupReport:
         active=sum(each.state in _ACTIVE for each in nodes),
         ended=sum(each.state in (State.DONE, State.FAILED, State.CANCELLED) for each in nodes),
         groups=len(group.members) - len(nodes),
+        gave_up=group.gave_up,
         escalations=group.escalations,
     )
 

@@ -215,3 +215,27 @@ async def test_a_transient_task_is_started_again_with_its_group() -> None:
         return len(tries)
 
     assert (await wf.execute()).outputs["slow"] == 2
+
+
+async def test_how_many_failures_are_not_listed_is_told() -> None:
+    """S10, X17: the last five are kept; the others, and former times, are counted."""
+    wf = trouper.Workflow()
+    outer = wf.group("outer", max_restarts=6)
+    inner = outer.group("inner", max_restarts=1)
+
+    @inner.actor(backoff=AT_ONCE)
+    async def broken(ctx: trouper.ActorContext) -> None:
+        raise ValueError("broken")
+
+    result = await wf.execute()
+    report = result.groups["inner"]
+    assert report.gave_up == 7
+    assert len(report.escalations) == 5
+    assert [(len(told.failures), told.earlier) for told in report.escalations] == [
+        (5, 1),
+        (5, 3),
+        (5, 5),
+        (5, 7),
+        (5, 9),
+    ]
+    assert "  (its last 5 failures, of 14)\n" in report.escalations[-1].text()
