@@ -16,7 +16,7 @@ from typing import Any
 import trio
 from attrs import define, field, frozen
 
-from ._cache import Cache, Hit, Turn
+from ._cache import EVERYWHERE, Cache, Hit, Turn, Within
 from ._errors import StoreError
 
 _FIRST_LOOK = 0.02
@@ -34,11 +34,18 @@ class Call:
 
     key: bytes
     task: str
-    run: str | None = None
+    within: Within = EVERYWHERE
     encode: Callable[[Any], bytes]
     decode: Callable[[bytes], Any]
     overwrite: bool = False
     """Compute it even if it is there."""
+    warn: Callable[[str], object] = _log.warning
+    """Told why a result is not cached, or not taken from the cache."""
+
+    @property
+    def flight(self) -> tuple[bytes, bool]:
+        """What those have in common that share a computation."""
+        return self.within.flight(self.key), self.overwrite
 
 
 @frozen
@@ -71,7 +78,7 @@ class SingleFlight:
 
     async def get(self, call: Call, compute: Callable[[], Awaitable[Any]]) -> Found:
         """Return the result of `call`, from the cache, from an equal call, or from `compute`."""
-        if call.key in _leading.get():
+        if call.flight[0] in _leading.get():
             return Found(await compute(), True)
         while True:
             flight, leads = self._join(call)
@@ -92,7 +99,7 @@ class SingleFlight:
             if isinstance(found, Found):
                 return self._land(call, flight, found)
             turn = found
-            token = _leading.set(_leading.get() | {call.key})
+            token = _leading.set(_leading.get() | {call.flight[0]})
             try:
                 value = await compute()
             finally:
@@ -111,7 +118,7 @@ class SingleFlight:
         Args:
             poll: called now and then while this waits; may raise to end the waiting.
         """
-        if call.key in _leading.get():
+        if call.flight[0] in _leading.get():
             return Found(compute(), True)
         while True:
             flight, leads = self._join(call)
@@ -138,7 +145,7 @@ class SingleFlight:
             if isinstance(found, Found):
                 return self._land(call, flight, found)
             turn = found
-            token = _leading.set(_leading.get() | {call.key})
+            token = _leading.set(_leading.get() | {call.flight[0]})
             try:
                 value = compute()
             finally:
@@ -152,10 +159,10 @@ class SingleFlight:
     def _join(self, call: Call) -> tuple[_Flight, bool]:
         """Return the computation that goes on; or a new one, and that the caller leads it."""
         with self._guard:
-            flight = self._flights.get((call.key, call.overwrite))
+            flight = self._flights.get(call.flight)
             if flight is not None:
                 return flight, False
-            flight = self._flights[call.key, call.overwrite] = _Flight()
+            flight = self._flights[call.flight] = _Flight()
             return flight, True
 
     async def _wait(self, flight: _Flight) -> None:
@@ -184,11 +191,11 @@ class SingleFlight:
 
     def _begin(self, call: Call) -> Found | Turn | None:
         try:
-            found = self._cache.begin(call.key, overwrite=call.overwrite)
+            found = self._cache.begin(call.key, overwrite=call.overwrite, within=call.within)
             if isinstance(found, Hit):
                 return self._read(call, found)
         except StoreError as error:
-            _log.warning("the result of %s is not cached: %s", call.task, error)
+            call.warn(f"the result of {call.task} is not cached: {error}")
             return Turn("")
         return found
 
@@ -196,23 +203,25 @@ class SingleFlight:
         try:
             return Found(call.decode(hit.value), False)
         except Exception as error:
-            _log.warning("the cached result of %s can't be read: %s; computing", call.task, error)
-        found = self._cache.begin(call.key, overwrite=True)
+            call.warn(f"the cached result of {call.task} can't be read: {error}; it is computed")
+        found = self._cache.begin(call.key, overwrite=True, within=call.within)
         return None if isinstance(found, Hit) else found
 
     def _keep(self, call: Call, turn: Turn, value: Any) -> None:
         try:
             packed = call.encode(value)
-            if turn.token:
-                self._cache.finish(call.key, turn, packed, task=call.task, run=call.run)
+            if turn.token and not self._cache.finish(
+                call.key, turn, packed, task=call.task, within=call.within
+            ):
+                call.warn(f"the result of {call.task} is not cached: it has {len(packed)} bytes")
         except Exception as error:
-            _log.warning("the result of %s is not cached: %s", call.task, error)
-            self._give_up(call, turn)
+            call.warn(f"the result of {call.task} is not cached: {error}")
+            self._give_up(turn)
 
-    def _give_up(self, call: Call, turn: Turn) -> None:
+    def _give_up(self, turn: Turn) -> None:
         with suppress(StoreError):
             if turn.token:
-                self._cache.give_up(call.key, turn)
+                self._cache.give_up(turn)
 
     def _land(self, call: Call, flight: _Flight, found: Found) -> Found:
         flight.value, flight.succeeded = found.value, True
@@ -221,12 +230,12 @@ class SingleFlight:
 
     def _crash(self, call: Call, flight: _Flight, turn: Turn | None) -> None:
         if turn is not None:
-            self._give_up(call, turn)
+            self._give_up(turn)
         self._wake_all(call, flight)
 
     def _wake_all(self, call: Call, flight: _Flight) -> None:
         with self._guard:
-            self._flights.pop((call.key, call.overwrite), None)
+            self._flights.pop(call.flight, None)
             waiters, flight.waiters = flight.waiters or [], None
         for wake in waiters:
             wake()

@@ -7,6 +7,7 @@ Rule 3: each table names its bound, and what falls out when it is reached.
 
 from pathlib import Path
 
+from ._asset_schema import ASSETS
 from ._database import Database
 from ._errors import NewerSchema, NoWorkspace
 
@@ -105,17 +106,22 @@ MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (run, key)
     ) STRICT, WITHOUT ROWID;
 
-    -- Results of tasks by the hash of what they depend on. Bounds: Limits.cache_entries and
+    -- Results of tasks by the hash of what they depend on, one row for each run that has computed
+    -- it: the newest counts, within the scope of who looks. Bounds: Limits.cache_entries and
     -- Limits.cache_bytes; what was used longest ago falls out. A value over
     -- Limits.cache_value_bytes is not kept.
     CREATE TABLE cache (
-        key BLOB PRIMARY KEY,
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        key BLOB NOT NULL,
+        project TEXT NOT NULL,
+        domain TEXT NOT NULL,
+        run TEXT NOT NULL,
         task TEXT NOT NULL,
         value BLOB NOT NULL,
         size INTEGER NOT NULL,
         created REAL NOT NULL,
         used REAL NOT NULL,
-        run TEXT
+        UNIQUE (key, project, domain, run)
     ) STRICT;
     CREATE INDEX cache_by_use ON cache (used, size);
 
@@ -146,7 +152,8 @@ MIGRATIONS: tuple[str, ...] = (
         born TEXT NOT NULL,
         heartbeat REAL NOT NULL
     ) STRICT;
-    """,
+    """
+    + ASSETS,
 )
 
 

@@ -4,13 +4,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.stores import child, go, line, open_at, told
-from trouper.runtime.store._cache import Hit, Turn
+from trouper.runtime.store._cache import Hit, Turn, Within
 from trouper.runtime.store._limits import Limits
 from trouper.runtime.store._store import Store
 
@@ -45,23 +46,23 @@ def test_a_key_is_computed_by_one_at_a_time(store: Store) -> None:
     assert store.cache.begin(b"k", overwrite=True) is None
     other = store.cache.begin(b"other")
     assert isinstance(other, Turn)
-    store.cache.give_up(b"k", turn)
+    store.cache.give_up(turn)
     again = store.cache.begin(b"k")
     assert isinstance(again, Turn)
     store.cache.finish(b"k", again, b"v", task="t")
     assert store.cache.begin(b"k") == Hit(b"v")
-    store.cache.give_up(b"other", other)
+    store.cache.give_up(other)
 
 
 def test_a_late_value_does_not_end_the_computation_of_another(store: Store) -> None:
     late = store.cache.begin(b"k")
     assert isinstance(late, Turn)
-    store.cache.give_up(b"k", late)
+    store.cache.give_up(late)
     current = store.cache.begin(b"k")
     assert isinstance(current, Turn)
-    store.cache.give_up(b"k", late)
+    store.cache.give_up(late)
     assert store.cache.begin(b"k") is None
-    store.cache.give_up(b"k", current)
+    store.cache.give_up(current)
 
 
 def test_two_stores_of_one_process_know_of_each_other(store: Store, tmp_path: Path) -> None:
@@ -100,7 +101,7 @@ def test_the_computation_of_a_dead_process_is_taken_over(store: Store, tmp_path:
         assert store.cache.begin(b"k") is None
     turn = store.cache.begin(b"k")
     assert isinstance(turn, Turn)
-    store.cache.give_up(b"k", turn)
+    store.cache.give_up(turn)
 
 
 def test_a_computation_on_another_host_beats_or_is_taken_over(store: Store) -> None:
@@ -116,7 +117,7 @@ def test_a_computation_on_another_host_beats_or_is_taken_over(store: Store) -> N
     assert store.cache.begin(b"k") is None
     move_away(0.0)
     assert isinstance(store.cache.begin(b"k"), Turn)
-    store.cache.give_up(b"k", turn)
+    store.cache.give_up(turn)
     store.cache.beat()
 
 
@@ -127,7 +128,7 @@ def test_what_is_too_large_is_not_kept(tmp_path: Path) -> None:
         assert store.cache.get(b"l") is None
         turn = store.cache.begin(b"l")
         assert isinstance(turn, Turn)
-        store.cache.give_up(b"l", turn)
+        store.cache.give_up(turn)
 
 
 def last_used(store: Store, key: bytes, seconds_ago: float) -> None:
@@ -172,3 +173,47 @@ def test_values_can_be_forgotten_by_task(store: Store) -> None:
     assert store.cache.get(b"a") == b"v"
     assert store.cache.clear() == 1
     assert store.cache.size() == (0, 0)
+
+
+OURS = Within(project="p", domain="d", run="r")
+
+
+@pytest.mark.parametrize(
+    ("scope", "other", "is_found"),
+    [
+        ("global", {"project": "other", "domain": "other", "run": "other"}, True),
+        ("project-domain", {"project": "p", "domain": "d", "run": "other"}, True),
+        ("project-domain", {"project": "p", "domain": "other", "run": "r"}, False),
+        ("project-domain", {"project": "other", "domain": "d", "run": "r"}, False),
+        ("run", {"project": "p", "domain": "other", "run": "r"}, True),
+        ("run", {"project": "p", "domain": "d", "run": "other"}, False),
+        ("run", {"project": "other", "domain": "d", "run": "r"}, False),
+    ],
+)
+def test_who_looks_says_whose_results_count(
+    store: Store, scope: Any, other: dict[str, str], is_found: bool
+) -> None:
+    turn = store.cache.begin(b"k", within=OURS)
+    assert isinstance(turn, Turn)
+    assert store.cache.finish(b"k", turn, b"v", task="t", within=OURS)
+    looking = Within(scope=scope, **other)
+    found = store.cache.begin(b"k", within=looking)
+    assert (found == Hit(b"v")) is is_found
+    if isinstance(found, Turn):
+        # Those that look at others' results may compute it at the same time.
+        apart = store.cache.begin(b"k", overwrite=True)
+        assert isinstance(apart, Turn)
+        store.cache.give_up(apart)
+        assert store.cache.begin(b"k", within=looking) is None
+        store.cache.give_up(found)
+
+
+def test_the_newest_of_several_results_is_found(store: Store) -> None:
+    for run in ("one", "two", "one"):
+        whose = Within(run=run)
+        turn = store.cache.begin(b"k", overwrite=True, within=whose)
+        assert isinstance(turn, Turn)
+        store.cache.finish(b"k", turn, f"of {run}".encode(), task="t", within=whose)
+    assert store.cache.get(b"k") == b"of one"
+    assert store.cache.get(b"k", within=Within(scope="run", run="two")) == b"of two"
+    assert store.cache.size() == (2, len(b"of one" + b"of two"))

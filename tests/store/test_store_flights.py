@@ -219,7 +219,7 @@ def test_the_wait_of_a_thread_can_be_ended(store: Store) -> None:
     with pytest.raises(KeyError, match="stopped"):
         store.flights.get_sync(call(), lambda: "never", poll=stop)
     assert isinstance(turn, Turn)
-    store.cache.give_up(b"k", turn)
+    store.cache.give_up(turn)
 
 
 async def test_a_thread_and_a_task_share_one_computation(store: Store) -> None:
