@@ -254,8 +254,9 @@ class Outlet:
                 await self._make_room(1)
             elif not self.meter.grant(used):
                 await let_others_run()
-                self.meter.restart()
-                continue
+                self.meter.restart()  # not asked again: where a slice is short it is spent by then
+                if not lane.armed and (lane.is_over() or lane.is_full()):
+                    continue
             if self.one is not lane:
                 continue
             room = int(min(lane.capacity - lane.queued, MOST_AT_ONCE))
