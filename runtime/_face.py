@@ -96,3 +96,6 @@ from .tasks._runner import Runner as Runner
 from .tasks._runner import with_runcontext as with_runcontext
 from .tasks._start import run as run
 from .tasks._stream import TaskStream as TaskStream
+from .workspace._project import Experiment as Experiment
+from .workspace._project import Project as Project
+from .workspace._workspace import Workspace as Workspace

@@ -20,8 +20,9 @@ import apsw
 from attrs import define, field, frozen
 
 from ._database import Database
-from ._errors import NoWorkspace, StoreBusy, StoreClosed, StoreFull, StoreReadOnly, in_our_words
+from ._errors import NoWorkspace, StoreBusy, StoreClosed, StoreFull, StoreReadOnly
 from ._schema import check_version, migrate
+from ._translation import in_our_words
 
 Durability = Literal["normal", "full"]
 

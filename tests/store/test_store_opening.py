@@ -23,9 +23,9 @@ from trouper.runtime.store._errors import (
     StoreDamaged,
     StoreError,
     StoreReadOnly,
-    translated,
 )
 from trouper.runtime.store._schema import MIGRATIONS
+from trouper.runtime.store._translation import translated
 
 
 def mode(path: Path) -> int:

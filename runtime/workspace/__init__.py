@@ -1,0 +1,1 @@
+"""Where runs are kept: workspace, project, experiment, run; and how an execution is recorded."""
