@@ -1,10 +1,13 @@
 """Put dead letters back to the nodes that gave them up.
 
 A letter of this run goes back into the ledger of its edge: counted as leased, no more as given up.
-One of another run enters as if its upstream had sent it again.
+One of another run, or of a spawned child before this one of its name, enters as if its upstream had
+sent it again.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -24,6 +27,8 @@ from ._node_ended import NodeEnded
 from ._sources import RUN
 from ._wiring import Cell
 
+log = logging.getLogger("trouper")
+
 _OVER = ("done", "failed", "cancelled")
 
 
@@ -35,17 +40,66 @@ async def redeliver(
     dead = execution.dead_letters
     chosen = _messages(_chosen(execution, what))
     letters = [letter for letter in chosen if not dead.was_put_back(letter)]
-    ours = {id(letter) for letter in dead}
+    # Who names a letter is told that it can't be; who chooses among all takes what can be.
+    skips = callable(what) and execution.status == "running"
+    left: list[DeadLetter] = []
+    if skips:
+        left = [each for each in letters if not _is_taken(execution, each)]
+        letters = [each for each in letters if _is_taken(execution, each)]
+    kept = {id(letter) for letter in dead}
     # All of them are looked at before any is put back.
     cells = [_cell_of(execution, letter) for letter in letters]
     others = [
-        None if id(letter) in ours else _Foreign(execution, cell, letter)
+        None
+        if id(letter) in kept and _is_known(cell, letter)
+        else _Foreign(execution, cell, letter)
         for letter, cell in zip(letters, cells, strict=True)
     ]
     put_back = 0
     for letter, cell, foreign in zip(letters, cells, others, strict=True):
-        put_back += await _redeliver_one(execution, cell, letter, foreign)
+        try:
+            put_back += await _redeliver_one(
+                execution, cell, letter, foreign, is_kept=id(letter) in kept
+            )
+        except NodeEnded:
+            if not skips or execution.status != "running":
+                raise
+            left.append(letter)  # its node has ended meanwhile
+    if left:
+        _tell_left(left)
     return put_back
+
+
+def _is_taken(execution: Execution, letter: DeadLetter) -> bool:
+    """Return whether there is a node that takes such a letter: a child may have ended."""
+    cell = execution.desk.cells.get(letter.node)
+    if cell is None or not isinstance(cell.child, ActorChild):
+        return False
+    return not cell.child.mailbox.closed and cell.child.state.value not in _OVER
+
+
+def _is_known(cell: Cell, letter: DeadLetter) -> bool:
+    """Return whether the ledger of this node counts it: a former child of that name may have."""
+    assert isinstance(cell.child, ActorChild)
+    box = cell.child.mailbox
+    dropped = {lane.source: lane.dropped.get(letter.reason, 0) for lane in box.lanes}
+    return all(
+        box.settled.get((source, letter.reason), 0) or dropped.get(source, 0)
+        for source in box.sources_of(letter.envelope)
+    )
+
+
+def _tell_left(left: Sequence[DeadLetter]) -> None:
+    nodes = Counter(letter.node for letter in left)
+    shown = ", ".join(f"{name!r} ({count})" for name, count in nodes.most_common(5))
+    more = f" and {len(nodes) - 5} more" if len(nodes) > 5 else ""
+    log.warning(
+        "redeliver: %d of the letters chosen stay dead letters, because their nodes take nothing "
+        "more: %s%s; send their payloads to another node with run.send",
+        len(left),
+        shown,
+        more,
+    )
 
 
 def restore(execution: Execution, letters: Iterable[DeadLetter]) -> int:
@@ -88,7 +142,13 @@ def _messages(letters: Iterable[DeadLetter]) -> list[DeadLetter]:
 
 
 def _cell_of(execution: Execution, letter: DeadLetter) -> Cell:
-    cell = execution.cells.get(letter.node)
+    cell = execution.desk.cells.get(letter.node)
+    if cell is None and letter.node.partition("/")[0] in execution.cells and "/" in letter.node:
+        raise NodeEnded(
+            f"{letter.node!r}, a child of ctx.spawn, has ended; dead letter {letter.id!r} was not "
+            "put back: send its payload with run.send",
+            letter.envelope.payload,
+        )
     if cell is None or not isinstance(cell.child, ActorChild):
         raise ValueError(
             f"dead letter {letter.id!r} is of {letter.node!r}, which is no actor of this graph;"
@@ -98,8 +158,19 @@ def _cell_of(execution: Execution, letter: DeadLetter) -> Cell:
 
 
 async def _redeliver_one(
-    execution: Execution, cell: Cell, letter: DeadLetter, foreign: "_Foreign | None"
+    execution: Execution,
+    cell: Cell,
+    letter: DeadLetter,
+    foreign: "_Foreign | None",
+    *,
+    is_kept: bool,
 ) -> bool:
+    """Put one letter back; return False if another task has done it meanwhile.
+
+    Args:
+        foreign: how it enters, if the ledger of its node doesn't count it; else None.
+        is_kept: whether it is among the dead letters of this run.
+    """
     child = cell.child
     assert isinstance(child, ActorChild)
     box = child.mailbox
@@ -109,10 +180,10 @@ async def _redeliver_one(
             f"{letter.node!r} takes nothing more (it is {child.state.value}, the run is "
             f"{execution.status}); dead letter {letter.id!r} was not put back"
         )
+    if is_kept and not execution.dead_letters.take(letter):
+        return False  # another task was quicker
     if foreign is not None:
         box.put_back(foreign.enter())
-    elif not execution.dead_letters.take(letter):
-        return False  # another task was quicker
     else:
         box.take_back(letter.envelope, letter.reason)
         again = msgspec.structs.replace(
@@ -130,7 +201,10 @@ def _fresh(context: MessageContext) -> MessageContext:
 
 
 class _Foreign:
-    """A letter of another run: checked when it is made, then it can only succeed."""
+    """A letter of another run, or of a former child.
+
+    It is checked when it is made, and can only succeed then.
+    """
 
     def __init__(self, execution: Execution, cell: Cell, letter: DeadLetter) -> None:
         child = cell.child

@@ -337,6 +337,7 @@ class LiveRun(RunControl):
 
         Raises:
             NodeEnded: a node takes nothing more; letters not put back by then stay where they are.
+                What a function has chosen is passed over then, and a log line counts it.
             ValueError, TypeError: a letter of another run fits no edge of this graph.
         """
         self._check_begun("redeliver")
