@@ -21,6 +21,7 @@ from ..actors._restart import Backoff as Backoff
 from ..actors._restart import RestartPolicy as RestartPolicy
 from ..actors._run_context import ActionID as ActionID
 from ..actors._run_context import RunContext as RunContext
+from ..actors._secret import Secret as Secret
 from ..actors._settled import Settled as Settled
 from ..actors._spawning import ChildFailed as ChildFailed
 from ..actors._spawning import Spawned as Spawned
@@ -74,6 +75,8 @@ from ._run import LiveRun as LiveRun
 from ._settings import Harness as Harness
 from ._stream import Stream as Stream
 from ._workflow import Workflow as Workflow
+from .logs._line import LogLine as LogLine
+from .logs._run_logs import LogLines as LogLines
 from .settings._init import init as init
 from .settings._init import init_from_config as init_from_config
 from .settings._profiles import Profiles as Profiles

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from contextvars import copy_context
 from time import perf_counter
 
 import trio
@@ -56,7 +57,10 @@ class _Watchdog:
         self._loop_thread = threading.get_ident()
         self._answered_at: float | None = None
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="trouper watchdog", daemon=True)
+        # In a copy of the variables of here, so that its warnings are records of the run.
+        self._thread = threading.Thread(
+            target=copy_context().run, args=(self._watch,), name="trouper watchdog", daemon=True
+        )
 
     def start(self) -> None:
         self._thread.start()

@@ -11,9 +11,10 @@ from attrs import frozen
 
 from ...actors._run_context import CacheScope, Mode, RunContext, read_only
 from .._names import suggest
+from ..logs._of_run import KEY as LOGS
+from ..logs._run_logs import LogFormat, RunLogs
 
 CopyStyle = Literal["loaded_modules", "all", "none"]
-LogFormat = Literal["console", "json"]
 
 
 class RunParameters(TypedDict, total=False):
@@ -120,7 +121,8 @@ class Parameters:
         """Return the context of a run."""
         fields = {name: self.given[name] for name in _IN_CONTEXT if name in self.given}
         mode = self.given.get("mode", "local")
-        return RunContext(run_name=run_name, mode=mode, org=self.org, **fields)
+        kept = {LOGS: RunLogs(run_name, self.given)}
+        return RunContext(run_name=run_name, mode=mode, org=self.org, kept=kept, **fields)
 
 
 def check_parameters(mode: Mode | None, given: Mapping[str, Any]) -> Parameters:

@@ -9,6 +9,8 @@ import trio
 
 from ...actors._run_context import RunContext
 from .._report import RunCancelled
+from ..logs._of_run import logging_of, logs_of
+from ..logs._run_logs import LogLines
 from ._action import ActionReport, Phase
 from ._outputs import Outputs
 from .errors import RuntimeUserError
@@ -89,6 +91,10 @@ class Run:
         """Return its actions as they stand: the first one, and below it those that it called."""
         return self.work.actions()
 
+    def logs(self) -> LogLines:
+        """Return what was logged in it, oldest first; the last 10,000 records."""
+        return logs_of(self.context).lines()
+
     def abort(self, reason: str = "run.abort() was called") -> None:
         """Cancel every task of it, soon; `finally` blocks run. Idempotent, from any thread."""
         with self._lock:
@@ -113,7 +119,8 @@ class Run:
                 self.work.cancel(self._reason)
         phase: Phase = "cancelled"
         try:
-            phase, self._outputs, self._error = await self.work.run()
+            with logging_of(self.context):
+                phase, self._outputs, self._error = await self.work.run()
         finally:
             self._end(phase)
             self._ended.set()

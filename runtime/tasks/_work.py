@@ -20,6 +20,7 @@ from .._run import DRAIN_BUDGET
 from .._settings import Settings
 from .._watchdog import watch_loop
 from .._workflow import Workflow
+from ..logs._of_run import logs_of
 from ._action import Action, ActionReport, Phase, report
 from ._calls import Calls, calls_of
 from ._drive import drive
@@ -147,6 +148,11 @@ class WorkflowWork:
         self.execution: Execution = workflow.prepare(run_context=context)
         self._phase: Phase = "waiting"
         self._started = self._ended = 0.0
+        logs_of(context).incarnation_of = self._incarnation_of
+
+    def _incarnation_of(self, node: str) -> int:
+        cell = self.execution.cells.get(node)
+        return 1 if cell is None else cell.child.incarnation
 
     def cancel(self, reason: str) -> None:
         self.execution.cancel(reason)

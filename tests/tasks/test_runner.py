@@ -1,7 +1,6 @@
 """`with_runcontext(...)`: parameters, blocking and awaited runs, names, the handle of a run."""
 
 import asyncio
-import logging
 import threading
 from pathlib import Path
 from typing import Any, NamedTuple
