@@ -1,5 +1,6 @@
 """The page `run-context.md` from top to bottom: its own code, with `trouper` for its module."""
 
+import logging
 import runpy
 import sys
 from pathlib import Path
@@ -9,7 +10,17 @@ from typing import Any
 import pytest
 
 import trouper
+from harness.effects import (
+    Effect,
+    first_of_a_printed_line,
+    levels_logged,
+    of_action,
+    of_context,
+    of_run,
+    root_logger_changes,
+)
 from harness.pages import Block, blocks, table
+from trouper.runtime.tasks._parameters import _LATER
 
 PAGE = Path(__file__).with_name("run-context.md")
 PARAMETERS_OF_THE_PAGE = (
@@ -90,6 +101,41 @@ def test_raw_data_path_takes_a_local_path(tmp_path: Path) -> None:
     first = as_ours(0).partition("if __name__")[0]
     local = as_ours(1).replace("s3://my-bucket/runs/experiment-42/", str(tmp_path / "raw"))
     run_program(tmp_path, first, local)
+
+
+# -- every parameter's effect (F30) ---------------------------------------------------------------
+
+EFFECTS = (
+    Effect("project", "p", of_action("project"), None, "p"),
+    Effect("domain", "d", of_action("domain"), None, "d"),
+    Effect("name", "my-run", of_action("run_name"), "given", "my-run", beside={"name": "given"}),
+    Effect("version", "v7", of_context("version"), "", "v7"),
+    Effect("interruptible", True, of_run("interruptible"), None, True),
+    Effect("raw_data_path", "raw", of_context("raw_data_path"), "", "raw"),
+    Effect("run_base_dir", "base", of_context("run_base_dir"), "", "base"),
+    Effect("disable_run_cache", True, of_context("disable_run_cache"), False, True),
+    Effect("service_account", "robot", of_run("service_account"), None, "robot"),
+    Effect("labels", {"team": "ml"}, of_run("labels"), {}, {"team": "ml"}),
+    Effect("annotations", {"a": "b"}, of_run("annotations"), {}, {"a": "b"}),
+    Effect("log_level", logging.DEBUG, levels_logged, ["WARNING"], ["DEBUG", "WARNING"]),
+    Effect("log_format", "json", first_of_a_printed_line, "text", "{"),
+    Effect("reset_root_logger", True, root_logger_changes, True, False),
+    Effect("custom_context", {"k": "v"}, of_context("custom_context"), {}, {"k": "v"}),
+)
+"""One row a parameter: its value, where it is looked at, what is seen without it and with it."""
+
+
+@pytest.mark.parametrize("effect", EFFECTS, ids=lambda effect: effect.parameter)
+def test_every_parameter_has_an_effect_that_can_be_seen(effect: Effect) -> None:
+    assert effect.observe({**effect.beside}) == effect.without
+    assert effect.observe({**effect.beside, effect.parameter: effect.value}) == effect.expected
+
+
+def test_no_parameter_of_the_page_is_left_out_of_the_table() -> None:
+    """Those that have no effect yet are refused by name; `mode` has rules of its own."""
+    seen = {each.parameter for each in EFFECTS}
+    assert not seen & set(_LATER)
+    assert {"mode"} | seen | set(_LATER) == set(names_of_parameters())
 
 
 # -- "Reading context inside a task with ctx()" ---------------------------------------------------

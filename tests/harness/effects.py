@@ -1,0 +1,82 @@
+"""What a run shows of the parameters that it was given: for the table of the page's parameters."""
+
+import io
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stderr
+from typing import Any
+
+from attrs import frozen
+
+import trouper
+from harness.logs import Kept, root_logger
+
+Given = Mapping[str, Any]
+"""Parameters of `with_runcontext`."""
+
+
+@frozen
+class Effect:
+    """One parameter, and what is seen without it and with it."""
+
+    parameter: str
+    value: Any
+    observe: Callable[[Given], Any]
+    without: Any
+    expected: Any
+    beside: Given = {}
+    """What is given in both cases."""
+
+
+def in_a_task(look: Callable[[Any], Any]) -> Callable[[Given], Any]:
+    """Return what gives `look(ctx())`, called in a task of a run with the parameters."""
+
+    def observe(given: Given) -> Any:
+        seen: list[Any] = []
+
+        @trouper.TaskEnvironment("effects").task
+        def probe() -> None:
+            seen.append(look(trouper.ctx()))
+
+        trouper.with_runcontext(**given).run(probe)
+        return seen[0]
+
+    return observe
+
+
+def of_action(field: str) -> Callable[[Given], Any]:
+    return in_a_task(lambda context: getattr(context.action, field))
+
+
+def of_context(field: str) -> Callable[[Given], Any]:
+    return in_a_task(lambda context: getattr(context, field))
+
+
+def of_run(field: str) -> Callable[[Given], Any]:
+    return in_a_task(lambda context: getattr(context.run_context, field))
+
+
+def _logs(context: Any) -> None:
+    logging.getLogger("effects").debug("low")
+    logging.getLogger("effects").warning("high")
+
+
+def levels_logged(given: Given) -> list[str]:
+    kept = Kept()
+    with root_logger(kept):
+        in_a_task(_logs)(given)
+    return [each.levelname for each in kept.records]
+
+
+def first_of_a_printed_line(given: Given) -> str:
+    printed = io.StringIO()
+    with root_logger(), redirect_stderr(printed):
+        in_a_task(_logs)(given)
+    return "{" if printed.getvalue().startswith("{") else "text"
+
+
+def root_logger_changes(given: Given) -> bool:
+    with root_logger():
+        before = list(logging.getLogger().handlers)
+        during = in_a_task(lambda context: list(logging.getLogger().handlers))(given)
+    return bool(during != before)
