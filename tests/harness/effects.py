@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 import trouper
 from harness.logs import Kept, root_logger
@@ -24,7 +24,7 @@ class Effect:
     observe: Callable[[Given], Any]
     without: Any
     expected: Any
-    beside: Given = {}
+    beside: Given = field(factory=dict[str, Any])
     """What is given in both cases."""
 
 
