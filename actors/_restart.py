@@ -133,6 +133,9 @@ class Done:
 
 Decision = Restart | GiveUp | Done
 
+DONE = Done()
+"""The one that is used: thousands of children end at once."""
+
 
 def decide_exit(policy: RestartPolicy, *, may_go_on: bool) -> Decision:
     """Return what to do about a child that returned normally.
@@ -140,7 +143,7 @@ def decide_exit(policy: RestartPolicy, *, may_go_on: bool) -> Decision:
     Args:
         may_go_on: False when its input has ended or the run drains: then even a permanent one ends.
     """
-    return Restart(0.0) if policy.restart == "permanent" and may_go_on else Done()
+    return Restart(0.0) if policy.restart == "permanent" and may_go_on else DONE
 
 
 def decide_failure(
@@ -163,7 +166,7 @@ def decide_failure(
         verdict: what `restart_on` says of it, if there is one.
     """
     if verdict is not None and verdict.answer == "stop":
-        return Done()
+        return DONE
     if verdict is not None and verdict.answer == "escalate":
         return GiveUp(verdict.reason)
     if policy.restart == "temporary":

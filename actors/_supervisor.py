@@ -14,6 +14,7 @@ from ._failure import FailureSummary
 from ._lifecycle import Event, State
 from ._pool import Pool
 from ._restart import (
+    DONE,
     Decision,
     Done,
     GiveUp,
@@ -107,6 +108,10 @@ class Supervisor:
             child.boss.child_returned(child)
             return
         decision = self.decide_return(child)
+        if decision is DONE:
+            child.close()
+            self._overseer.child_ended(child)
+            return
         vain: Exception | None = None
         if isinstance(decision, GiveUp):
             vain = RestartedInVain.by(child.name)
@@ -117,7 +122,7 @@ class Supervisor:
     def decide_return(self, child: Child) -> Decision:
         """Return what to do about a child that came to its end, or whose own cancel was caught."""
         if child.state is State.CANCELLED:
-            return Done()
+            return DONE
         if child.state is State.RESTARTING:
             return Restart(0.0)
         if child.policy.restart != "permanent":
@@ -180,7 +185,7 @@ class Supervisor:
                 child.boss.child_broken_off(child)
             raise
         if child.boss is None:
-            self.act(child, Done(), None)
+            self.act(child, DONE, None)
             return
         child.boss.child_returned(child)
 

@@ -59,6 +59,9 @@ class Watches:
         self._by_node: dict[str, dict[str, Watch]] = {}
         self._by_watcher: dict[str, set[str]] = {}
 
+    def __bool__(self) -> bool:
+        return bool(self._by_node)
+
     def add(self, watch: Watch) -> bool:
         """Keep a watch; return whether it is new. The same one again changes nothing (case P9).
 

@@ -62,6 +62,11 @@ class Asking:
         self._run = execution
         self._watch = AskWatch(execution)
 
+    @property
+    def is_watching(self) -> bool:
+        """Whether somebody looks after questions that nobody has answered."""
+        return self._watch.is_watching
+
     def look(self) -> None:
         """A node has ended: let nothing of this keep the run when it was the last."""
         self._watch.look()

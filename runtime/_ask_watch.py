@@ -38,20 +38,20 @@ class AskWatch:
         """Task -> what it asks. A task asks one question at a time."""
         self.wakes_at = math.inf
         """When the task looks next; questions that end sooner must hurry it."""
-        self._is_watching = False
+        self.is_watching = False
         self._scope = trio.CancelScope()
         self._suspects: frozenset[Question] = frozenset()
 
     def look(self) -> None:
         """Let the task end, if there is one, when all nodes have: it must not keep the run."""
         cells = self._execution.cells.values()
-        if self._is_watching and all(cell.child.state in OVER for cell in cells):
+        if self.is_watching and all(cell.child.state in OVER for cell in cells):
             self._scope.cancel()
 
     def hurry(self, deadline: float) -> None:
         """Look at this deadline at the latest."""
-        if not self._is_watching:
-            self._is_watching = True
+        if not self.is_watching:
+            self.is_watching = True
             self.wakes_at = min(deadline, trio.current_time() + LOOK)
             self._execution.start_soon(self._watch, "questions")
         else:
@@ -72,7 +72,7 @@ class AskWatch:
                 ends = (each.deadline for each in self.owners.values() if not each.is_over)
                 self.wakes_at = min([now + LOOK, *ends])
         finally:
-            self._is_watching = False
+            self.is_watching = False
             self.wakes_at = math.inf
 
     # -- deadlocks ---------------------------------------------------------------------------

@@ -169,14 +169,14 @@ class ControlDesk:
 
     def down(self, child: Child) -> None:
         """A node has ended for good."""
-        watches = self._watches.of(child.name)
+        watches = self._watches and self._watches.of(child.name)
         if watches:
             notice = _notice(child, self.seconds())
             for watch in watches:
                 watcher = self.cells[watch.watcher].child
                 if isinstance(watcher, ActorChild) and watcher.incarnation == watch.incarnation:
                     self._tell(watcher, notice)
-        for event in self._waiting.get(child.name, ()):
+        for event in self._waiting.get(child.name, ()) if self._waiting else ():
             event.set()
 
     def failed(self, node: str) -> None:
@@ -311,7 +311,7 @@ class ControlDesk:
 
     def _retire(self, child: ActorChild) -> None:
         child.retire()
-        if child.state is State.WAITING and self.cells[child.name].pending:
+        if child.state is State.WAITING and not self.cells[child.name].is_complete:
             # It waits for a batch input, and nobody else would end it.
             child.move(Event.CANCEL)
             child.close()

@@ -36,7 +36,7 @@ from ._group_report import report_group
 from ._group_wiring import wire_groups
 from ._leaf import only_leaf
 from ._look import look_at_edges, look_at_nodes
-from ._node import Node
+from ._node import Node, Readers
 from ._options import UNSET
 from ._report import (
     EdgeReport,
@@ -76,7 +76,8 @@ class Execution:
         workflow: str,
         nodes: Mapping[str, Node],
         settings: Settings,
-        groups: Mapping[str, Group] | None = None,
+        groups: Mapping[str, Group],
+        readers: Readers,
     ) -> None:
         self.workflow = workflow
         self.settings = settings
@@ -84,6 +85,7 @@ class Execution:
         self.cells = Wiring(nodes, settings, self.dead_letters).build()
         self.inlets: dict[str, Outlet] = {}
         self.scope = trio.CancelScope()
+        self._is_cancelled = False
         self.finished = trio.Event()
         self.sources_ended = trio.Event()
         self.status: RunStatus = "running"
@@ -101,19 +103,15 @@ class Execution:
         settings.asking.begin(self)
         self.started_at = self.ended_at = 0.0
         self.cycles: Mapping[str, Sequence[Cycle]] = {}
-        self._readers: dict[str, list[tuple[Cell, str]]] = {}
-        """Task -> who takes its result, by which key."""
+        self._readers = readers
         # By name, so that the end of a child costs the same in a graph of any size.
         self.sources = {name: cell for name, cell in self.cells.items() if is_source(cell)}
         self._supervisor: Supervisor | None = None
         self._nursery: trio.Nursery | None = None
-        self._declared = groups or {}
+        self._declared = groups
         self.groups: Mapping[str, Supervised] = {}
         for cell in self.cells.values():
             self.desk.look_after(cell)
-            for upstream in cell.node.upstreams:
-                if nodes[upstream.node].kind == "task":
-                    self._readers.setdefault(upstream.node, []).append((cell, upstream.key))
 
     # -- running -----------------------------------------------------------------------------
 
@@ -178,7 +176,7 @@ class Execution:
             for upstream, inbox in cell.collectors:
                 nursery.start_soon(self._collect, cell, upstream, inbox)
         for cell in self.cells.values():
-            if not cell.pending:
+            if cell.is_complete:
                 self._start(cell)
 
     def _start(self, cell: Cell) -> None:
@@ -224,8 +222,8 @@ class Execution:
 
     def _deliver(self, cell: Cell, key: str, value: Any) -> None:
         cell.take(key, value)
-        stands = not cell.pending and cell.child.state is State.WAITING
-        if stands and not self.scope.cancel_called:
+        stands = len(cell.values) == cell.expected and cell.child.state is State.WAITING
+        if stands and not self._is_cancelled:
             self._start(cell)
 
     def _refuse(self, cell: Cell, error: Exception) -> None:
@@ -238,9 +236,10 @@ class Execution:
     # -- what the supervisor reports ---------------------------------------------------------
 
     def child_ended(self, child: Child) -> None:
-        if child.state is not State.FAILED:
+        if isinstance(child, ActorChild) and child.state is not State.FAILED:
             warn_if_it_never_read(self.cells[child.name])
-        for cell, key in self._readers.get(child.name, ()):
+        for reader, key in self._readers.get(child.name, ()):
+            cell = self.cells[reader]
             if child.state is State.DONE:
                 self._deliver(cell, key, child.value)
             elif cell.child.state is State.WAITING:
@@ -248,7 +247,8 @@ class Execution:
         for cycle in self.cycles.get(child.name, ()):
             cycle.check()
         self.desk.down(child)
-        self.settings.asking.look()
+        if self.settings.asking.is_watching:
+            self.settings.asking.look()
         self.sources.pop(child.name, None)
         if not self.sources:
             self.sources_ended.set()
@@ -261,6 +261,7 @@ class Execution:
             self.reason = f"{child.name!r} failed: {told}{more}"
             log.error("run %s: %s", self.settings.run_context.run_name, self.reason)
         self.desk.down(child)
+        self._is_cancelled = True
         self.scope.cancel()
 
     def group_failed(self, failure: Failure) -> None:
@@ -275,6 +276,7 @@ class Execution:
         if self.finished.is_set():
             return
         self.reason = self.reason or reason
+        self._is_cancelled = True
         self.scope.cancel()
 
     # -- draining ----------------------------------------------------------------------------

@@ -32,6 +32,8 @@ def look_at_nodes(
 def look_at_edges(cells: Iterable[Cell]) -> Iterator[EdgeReport]:
     """Yield the ledgers of the edges into these nodes."""
     for cell in cells:
+        if not (cell.collectors or isinstance(cell.child, ActorChild)):
+            continue  # a batch task of batch tasks: thousands of them
         addresses = _addresses(cell.node)
         for report in _edges_into(cell):
             address = addresses.get(report.source)

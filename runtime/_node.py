@@ -1,8 +1,8 @@
 """One node of the graph: a task or an actor with its options and edges."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from attrs import frozen
 
@@ -59,6 +59,37 @@ class Node:
             TypeError: the upstreams can't fill them.
         """
         return plan_arguments(self.shape, [upstream.key for upstream in self.upstreams])
+
+    @cached_property
+    def sole_argument(self) -> Literal["ctx", "inputs"] | None:
+        """What a plain async function is called with, if that is one argument and nothing else.
+
+        None: its call needs a plan. Kept, because most tasks are such functions.
+        """
+        shape = self.shape
+        if self.map is not None or shape.entry != "call" or shape.is_factory or not shape.is_async:
+            return None
+        if not shape.parameters:
+            return "ctx" if shape.takes_ctx else None
+        first, plan = shape.parameters[0], self.arguments
+        if shape.takes_ctx or plan.keyed or len(plan.positional) + len(plan.named) != 1:
+            return None
+        is_first = bool(plan.positional) or (first.kind == "named" and first.name in plan.named)
+        return "inputs" if is_first else None
+
+
+Readers = Mapping[str, Sequence[tuple[str, str]]]
+"""Batch task -> who takes its result, by which key."""
+
+
+def readers_of(nodes: Mapping[str, Node]) -> Readers:
+    """Return who takes the result of each batch task."""
+    readers: dict[str, list[tuple[str, str]]] = {}
+    for node in nodes.values():
+        for upstream in node.upstreams:
+            if nodes[upstream.node].kind == "task":
+                readers.setdefault(upstream.node, []).append((node.name, upstream.key))
+    return readers
 
 
 def make_node(

@@ -29,8 +29,6 @@ from ._graph import lane_settings
 from ._node import Node
 from ._settings import Settings
 
-_NOTHING_PENDING: set[str] = set()
-"""Never added to: see `Cell.expect`. An empty set for each of thousands of actors costs 216 B."""
 _NO_OUTPUTS: Mapping[str, Outlet] = {}
 _NO_VALUES: dict[str, Any] = {}
 """Never added to: see `Cell.take`."""
@@ -46,8 +44,8 @@ class Cell:
     node: Node
     child: Child
     settings: Settings
-    pending: set[str] = _NOTHING_PENDING
-    """Batch inputs that do not stand yet, by upstream key."""
+    expected: int = 0
+    """Batch inputs that it needs to start."""
     values: dict[str, Any] = _NO_VALUES
     """Batch inputs that do, by upstream key."""
     collectors: tuple[tuple[Upstream, Inbox], ...] = ()
@@ -64,18 +62,16 @@ class Cell:
             {u.key: values[u.key] for u in self.node.upstreams if u.key in values}
         )
 
-    def expect(self, key: str) -> None:
-        """Wait for one more batch input before the start."""
-        if not self.pending:
-            self.pending = set()
-        self.pending.add(key)
+    @property
+    def is_complete(self) -> bool:
+        """Whether every batch input stands."""
+        return len(self.values) == self.expected
 
     def take(self, key: str, value: Any) -> None:
         """Keep a batch input that stands now."""
         if not self.values:
             self.values = {}
         self.values[key] = value
-        self.pending.discard(key)
 
     # -- what the child asks for -------------------------------------------------------------
 
@@ -205,7 +201,7 @@ class Wiring:
     def _connect(self, cell: Cell, upstream: Upstream) -> None:
         source = self.cells[upstream.node].child
         if not isinstance(source, ActorChild):
-            cell.expect(upstream.key)
+            cell.expected += 1
             return
         outlet = source.outlet if upstream.output is None else source.outputs[upstream.output]
         assert outlet is not None
@@ -214,7 +210,7 @@ class Wiring:
         else:
             inbox = Inbox(cell.node.name, self._settings.harness.meter())
             cell.collectors = (*cell.collectors, (upstream, inbox))
-            cell.expect(upstream.key)
+            cell.expected += 1
         lane = self._lane(cell.node, upstream, inbox)
         inbox.add_lane(lane)
         if outlet.lanes:

@@ -12,7 +12,7 @@ from ._map import make_map
 from ._mermaid import to_mermaid
 from ._names import check_name
 from ._nested import Nested, copy_groups, resolve_names, sinks_of, take_over
-from ._node import Node, make_node, upstreams_of
+from ._node import Node, Readers, make_node, readers_of, upstreams_of
 from ._options import ActorOptions, AnyOptions, MapOptions, TaskOptions
 from ._report import WorkflowResult
 from ._run import LiveRun
@@ -37,6 +37,7 @@ class Workflow:
         self._inside = ""
         """The workflow that this one is a node of."""
         self._checked = (-1, -1)
+        self._readers: Readers = {}
 
     @property
     def nodes(self) -> Mapping[str, Node]:
@@ -285,6 +286,7 @@ class Workflow:
         if self._checked != size:
             ensure_graph(self._resolved(), self._groups)
             self._checked = size
+            self._readers = readers_of(self._resolved())
 
     def to_mermaid(self) -> str:
         """Return the graph as a Mermaid flowchart."""
@@ -363,7 +365,7 @@ class Workflow:
             is_open=is_open,
             harness=options.get("harness") or Harness(),
         )
-        return Execution(self.name, self._resolved(), settings, self._groups)
+        return Execution(self.name, self._resolved(), settings, self._groups, self._readers)
 
 
 Workflow.__module__ = "trouper"
