@@ -31,7 +31,7 @@ def json_report(result: WorkflowResult, exit_code: int) -> str:
         "seconds": result.seconds,
         "reason": result.reason,
         "failed_node": result.failed_node,
-        "error": None if result.error is None else _failure(summarize(result.error)),
+        "error": None if result.error is None else failure_as_json(result.error),
         "cut_short": list(result.cut_short),
         "drain": None if result.drain is None else _drain(result.drain),
         "nodes": {
@@ -51,6 +51,11 @@ def json_report(result: WorkflowResult, exit_code: int) -> str:
     }
     # Pure ASCII: a name may hold bytes that are no text, which UTF-8 can't hold either.
     return json.dumps(report, indent=2, allow_nan=False)
+
+
+def failure_as_json(error: BaseException) -> Mapping[str, str]:
+    """Return what a program gets of an exception."""
+    return _failure(summarize(error))
 
 
 def _failure(failure: FailureSummary) -> Mapping[str, str]:

@@ -2,7 +2,7 @@
 
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 
 import trio
@@ -72,12 +72,18 @@ class LiveView:
     async def watch(self, run: LiveRun) -> None:
         """Draw until it is cancelled."""
         rates = Rates(run.status().nodes)
+        await self.follow(lambda rows: draw(run.status(), rates, rows=rows - _AROUND))
+
+    async def follow(self, look: Callable[[int], Group]) -> None:
+        """Draw what `look` gives, for so many rows, until it is cancelled."""
         while True:
-            picture = draw(run.status(), rates, rows=self._console.height - _AROUND)
+            begin = trio.current_time()
+            picture = look(self._console.height)
             lines = self._take()
             self._live.update(picture, refresh=not lines)
             self._print(lines)
-            await trio.sleep(PACE)
+            # A large picture is drawn less often: never more than a twentieth of the time.
+            await trio.sleep(max(PACE, 20 * (trio.current_time() - begin)))
 
     def _take(self) -> Sequence[str]:
         lines, self._waiting = self._waiting, []

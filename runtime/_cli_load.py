@@ -1,17 +1,36 @@
-"""From `FILE[:OBJECT]` to a workflow: the file is run like a script, but not as `__main__`."""
+"""From `FILE[:OBJECT]` to a workflow or task: the file is run as a script is, but not as main."""
 
 import importlib.machinery
 import importlib.util
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
+from attrs import frozen
+
 from ._cli_problem import Problem, user_traceback
 from ._cli_text import plain
 from ._names import suggest
 from ._workflow import Workflow
+from .tasks._bound_task import BoundTask, take_task
+
+_SHOWN = 5
+"""Tasks that are listed where one has to be chosen."""
+
+
+@frozen
+class Task:
+    """A task of an environment, as a file has it at its top level."""
+
+    target: Any
+    """The task itself, or partials around it."""
+    task: BoundTask[Any]
+    args: tuple[Any, ...]
+    """Held by the partials."""
+    named: dict[str, Any]
 
 
 def load_workflow(target: str) -> Workflow:
@@ -21,7 +40,55 @@ def load_workflow(target: str) -> Workflow:
         Problem: there is no such file or workflow, or the file can't be run.
     """
     path, wanted = split_target(target)
+    return _workflow_of(path, run_file(path), wanted)
+
+
+def load_target(target: str, name: str | None = None) -> Workflow | Task:
+    """Return the workflow or task that `FILE[:OBJECT]` names, or `FILE` and a name behind it.
+
+    Raises:
+        Problem: there is no such file or object, or the file can't be run.
+    """
+    path, wanted = split_target(target)
+    wanted = wanted if name is None else name
     module = run_file(path)
+    tasks = _tasks_of(module)
+    workflows = [name for name, each in vars(module).items() if isinstance(each, Workflow)]
+    if wanted is not None and wanted in tasks:
+        return tasks[wanted]
+    if not tasks or (wanted in workflows if wanted is not None else workflows):
+        return _workflow_of(path, module, wanted)
+    if wanted is None:
+        raise Problem(f"say which task, behind the file: {', '.join(_calls(path, tasks))}")
+    if not hasattr(module, wanted):
+        hint = suggest(wanted, [*tasks, *workflows])
+        raise Problem(f"{plain(path)} has no task or workflow {plain(wanted)!r};{plain(hint)}")
+    kind = type(getattr(module, wanted)).__name__
+    raise Problem(
+        f"{plain(wanted)} in {plain(path)} is of type {kind}, neither a task nor a workflow; it "
+        f"holds {', '.join([*tasks, *workflows])}"
+    )
+
+
+def _calls(path: Path, tasks: Iterable[str]) -> list[str]:
+    names = list(tasks)
+    more = ["..."] if len(names) > _SHOWN else []
+    return [f"trouper run {plain(path)} {plain(name)}" for name in names[:_SHOWN]] + more
+
+
+def _tasks_of(module: ModuleType) -> dict[str, Task]:
+    """Return its tasks by variable, and by their own names where these are other ones."""
+    found: dict[str, Task] = {}
+    for name, obj in vars(module).items():
+        if (taken := take_task(obj)) is not None:
+            found[name] = Task(obj, *taken)
+    for each in tuple(found.values()):
+        if each.target is each.task:
+            found.setdefault(each.task.name, each)
+    return found
+
+
+def _workflow_of(path: Path, module: ModuleType, wanted: str | None) -> Workflow:
     found = {name: obj for name, obj in vars(module).items() if isinstance(obj, Workflow)}
     if wanted is not None:
         return _named(path, module, wanted, found)

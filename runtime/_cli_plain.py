@@ -3,6 +3,7 @@
 import os
 import select
 import stat
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import TextIO
@@ -57,13 +58,17 @@ class PlainView:
             f"run {plain(run.name)} of {plain(status.workflow)}: started, "
             f"{count(len(status.nodes), 'node')}; Ctrl-C drains it"
         )
+        await self.follow(lambda: status_line(run.status(), rates))
+        await run.drain()
+
+    async def follow(self, look: Callable[[], str]) -> None:
+        """Say what `look` gives, every few seconds. Ends when nobody reads it any more."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._notice_that_nobody_reads, nursery.cancel_scope)
             while not self._is_broken:
                 await trio.sleep(PACE)
-                self.say(status_line(run.status(), rates))
+                self.say(look())
             nursery.cancel_scope.cancel()
-        await run.drain()
 
     async def _notice_that_nobody_reads(self, scope: trio.CancelScope) -> None:
         await wait_until_unread(self._stream)

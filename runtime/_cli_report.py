@@ -40,10 +40,11 @@ def closing_report(result: WorkflowResult) -> Iterator[str]:
     if result.error is not None:
         yield ""
         yield f"what failed {plain(result.failed_node)}"
-        yield from _error(result.error)
+        yield from error_lines(result.error)
 
 
-def _error(error: Exception) -> Iterator[str]:
+def error_lines(error: BaseException) -> Iterator[str]:
+    """Yield the lines that tell a failure, without the places that are ours."""
     lines = [
         line
         for line in summarize(error).text().split("\n")

@@ -8,15 +8,12 @@ from contextlib import contextmanager, redirect_stdout
 from types import TracebackType
 from typing import Any, Final, Protocol
 
-from attrs import frozen
-
 from ..actors._profile_config import ProfileConfig
 from ._blocking import run_to_end
 from ._cli_check import ensure_valid
 from ._cli_config import read_profiles
 from ._cli_dead_letters import check_writable, keep, put_back
 from ._cli_json import json_report
-from ._cli_load import load_workflow
 from ._cli_logging import log_lines
 from ._cli_plain import PlainView
 from ._cli_problem import Problem
@@ -26,24 +23,12 @@ from ._execution import Execution
 from ._interrupts import EXIT_INTERRUPTED
 from ._report import WorkflowResult
 from ._run import DRAIN_BUDGET, LiveRun
+from ._workflow import Workflow
+from .command._run_flags import FLAGS
+from .command._run_options import RunOptions
 
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
-
-
-@frozen(kw_only=True)
-class RunOptions:
-    """What stands on the command line of `trouper run`."""
-
-    target: str
-    duration: str | None = None
-    config: Sequence[str] = ()
-    profile: str | None = None
-    overrides: Sequence[str] = ()
-    dead_letters: str | None = None
-    redeliver: str | None = None
-    as_json: bool = False
-    is_plain: bool = False
 
 
 class View(Protocol):
@@ -69,21 +54,22 @@ class View(Protocol):
         ...
 
 
-def run_command(options: RunOptions) -> int:
-    """Run a workflow and return the exit code.
+def run_command(options: RunOptions, workflow: Workflow) -> tuple[int, Sequence[str]]:
+    """Run a workflow; return the exit code, and the report if it is to be JSON.
 
     Raises:
         Problem: nothing could be run.
     """
+    for parameter in options.flags.parameters():
+        raise Problem(
+            f"{FLAGS[parameter]} has no effect on a workflow yet; it has one on the tasks of "
+            "an environment"
+        )
     duration = _seconds(options.duration)
     config = _config(options)
-    if not options.as_json:
-        return exit_code(_run(options, config, duration))
-    with _stdout_kept_clean():
-        result = _run(options, config, duration)
+    result = _run(options, workflow, config, duration)
     code = exit_code(result)
-    print(json_report(result, code), flush=True)
-    return code
+    return code, [json_report(result, code)] if options.as_json else ()
 
 
 def exit_code(result: WorkflowResult) -> int:
@@ -114,7 +100,7 @@ def _config(options: RunOptions) -> ProfileConfig:
 
 
 @contextmanager
-def _stdout_kept_clean() -> Generator[None, None, None]:
+def stdout_kept_clean() -> Generator[None, None, None]:
     """Send to stderr what the workflow prints, the programs that it starts included."""
     stdout = sys.stdout
     stdout.flush()
@@ -129,8 +115,9 @@ def _stdout_kept_clean() -> Generator[None, None, None]:
         os.close(kept)
 
 
-def _run(options: RunOptions, config: ProfileConfig, duration: float | None) -> WorkflowResult:
-    workflow = load_workflow(options.target)
+def _run(
+    options: RunOptions, workflow: Workflow, config: ProfileConfig, duration: float | None
+) -> WorkflowResult:
     ensure_valid(options.target, workflow)
     execution = workflow.prepare(profile_config=config)
     if options.redeliver is not None:

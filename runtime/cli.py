@@ -13,6 +13,9 @@ from cyclopts import App, CycloptsError, Parameter
 from ._cli_problem import Problem, user_traceback
 from ._cli_records import config_app, runs_app
 from ._cli_text import plain
+from .command._run_flags import RunFlags
+from .command._run_options import RunOptions
+from .command._words import split_words
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -44,24 +47,36 @@ Save it as hello.py, then:
   trouper graph hello.py            a Mermaid flowchart
   trouper dead-letters FILE         what a run has given up
   trouper run hello.py              run it; Ctrl-C ends it in good order
+  trouper run FILE TASK --n 21      run a task of a TaskEnvironment
   trouper run hello.py --for 10     run it for ten seconds
 
 Exit codes: 0 all went well; 1 the run failed or was cut short; 2 nothing
 could be run (command line, file, configuration or graph: the message says
 what to correct); 130 interrupted."""
 
+_RUN_USAGE = """\
+Usage: trouper run [OPTIONS] FILE TASK [FLAGS OF THE TASK]
+       trouper run [OPTIONS] FILE[:OBJECT]"""
+
 _RUN_HELP = """\
-Run a workflow until it ends, and report what became of every message.
+Run a task with arguments, or a workflow, until it ends; report how it went.
+
+A task's flags are made from its signature; `trouper run FILE TASK --help`
+lists them. What stands before TASK is always an option of the run. Behind it,
+what the task has no flag for is the run's. Ctrl-C cancels a task.
+
+  trouper run steps.py train --epochs 3 --rates 0.1 --rates 0.2
+  trouper run --project vision --label team=ml steps.py train --epochs 3
 
 On a terminal there is a live picture; elsewhere a line for what happens, and
-a status line every 5 s. The report at the end shows restarts, messages
+a status line every 5 s. The report of a workflow shows restarts, messages
 delivered again and dead letters of each node, and the ledger of each edge:
 sent = acked + dead + expired + dropped + queued + in hand.
 
-Ctrl-C (or SIGTERM) drains: sources end, and what was accepted is handled,
-10 s at most. A second one cancels, a third leaves at once.
+Ctrl-C (or SIGTERM) drains a workflow: sources end, and what was accepted is
+handled, 10 s at most. A second one cancels, a third leaves at once.
 
-Tasks read the configuration as ctx.config. Later wins: the file's plain
+Its nodes read the configuration as ctx.config. Later wins: the file's plain
 keys, the profile's keys, then each override in turn.
 
   trouper run monitor.py
@@ -112,12 +127,12 @@ _File = Annotated[
     str,
     Parameter(
         name="FILE[:OBJECT]",
-        help="A Python file, and the name of the workflow in it; may be left out if there is one.",
+        help="A Python file, and the name of the object in it; may be left out of one workflow.",
     ),
 ]
 
 
-@app.command(help=_RUN_HELP)
+@app.command(help=_RUN_HELP, usage=_RUN_USAGE, version_flags=())  # it has a --version of its own
 def run(
     target: _File,
     /,
@@ -150,21 +165,19 @@ def run(
     plain: Annotated[
         bool, Parameter(help="Lines instead of the live picture, on a terminal too.")
     ] = False,
-) -> int:
-    from ._cli_run import RunOptions, run_command
-
-    return run_command(
-        RunOptions(
-            target=target,
-            duration=seconds,
-            config=config or (),
-            profile=profile,
-            overrides=override or (),
-            dead_letters=dead_letters,
-            redeliver=redeliver,
-            as_json=json,
-            is_plain=plain,
-        )
+    flags: Annotated[RunFlags | None, Parameter(name="*")] = None,
+) -> RunOptions:
+    return RunOptions(
+        target=target,
+        duration=seconds,
+        config=config or (),
+        profile=profile,
+        overrides=override or (),
+        dead_letters=dead_letters,
+        redeliver=redeliver,
+        as_json=json,
+        is_plain=plain,
+        flags=flags or RunFlags(),
     )
 
 
@@ -229,13 +242,48 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _call(tokens: Sequence[str]) -> int:
+    if tokens[:1] == ["run"]:
+        return _run(tokens[1:])
+    code = _parsed(tokens)
+    return code if isinstance(code, int) else EXIT_OK
+
+
+def _run(tokens: Sequence[str]) -> int:
+    """Run what stands behind `run`, where the flags of a task may be, which cyclopts can't know."""
+    flags, switches = _flags_of("run")
+    words = split_words(tokens, switches)
+    options = _parsed(("run", *words.own))
+    if not isinstance(options, RunOptions):
+        return EXIT_OK  # it was --help
+    from .command._run_target import Own, run_target
+
+    def read(own: Sequence[str]) -> RunOptions:
+        again = _parsed(("run", *own))
+        assert isinstance(again, RunOptions)
+        return again
+
+    return run_target(options, words, Own(flags, switches, read))
+
+
+def _flags_of(command: str) -> tuple[frozenset[str], frozenset[str]]:
+    """Return all flags of a command, and those of them that take no value."""
+    flags: set[str] = {"--help", "-h"}
+    switches: set[str] = set(flags)
+    for argument in app[command].assemble_argument_collection():
+        names = [name for name in argument.names if name.startswith("--")]
+        flags.update(names)
+        switches.update(names if argument.hint is bool else argument.negatives)
+    return frozenset(flags), frozenset(switches)
+
+
+def _parsed(tokens: Sequence[str]) -> object:
     try:
         command, bound, _ = app.parse_args(tokens, exit_on_error=False, print_error=False)
     except CycloptsError as error:
         words = plain(str(error).strip(), 2_000)
         raise Problem(f"{words}\nsee: trouper{_of(tokens)} --help") from None
-    code: object = command(*bound.args, **bound.kwargs)
-    return code if isinstance(code, int) else EXIT_OK
+    result: object = command(*bound.args, **bound.kwargs)
+    return result
 
 
 def _of(tokens: Sequence[str]) -> str:

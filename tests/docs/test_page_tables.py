@@ -7,7 +7,7 @@ import attrs
 import pytest
 
 import trouper
-from harness.pages import ROOT, table
+from harness.pages import ROOT, anchors, table
 from trouper.runtime import _face
 from trouper.runtime._options import UNSET, ActorOptions, AnyOptions, Options, TaskOptions
 from trouper.runtime.cli import main
@@ -75,11 +75,21 @@ def test_the_tables_of_reports_are_complete(cls: Any) -> None:
     assert listed == list(cls.__struct_fields__)
 
 
-def test_the_command_line_page_has_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_page_of_run_options_has_a_heading_for_every_option(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The contract's page links to them, as in `run-options.md#--raw-data-path`."""
+    monkeypatch.setenv("COLUMNS", "200")
     assert main(["run", "--help"]) == 0
-    offered = {word for word in capsys.readouterr().out.split() if word.startswith("--")}
+    panels = capsys.readouterr().out.partition("╭")[2]
+    offered = {word for word in panels.split() if word.startswith("--")}
+    described = {each for each in anchors(DOCS / "run-options.md") if each.startswith("--")}
+    assert {"--raw-data-path", "--copy-style"} <= described
+    assert {each for each in offered if not each.startswith("--no-")} == described
+    opposites = {each.replace("--no-", "--") for each in offered - described}
+    assert opposites <= described
     rows = table(DOCS / "command-line.md", "Options of run")
-    assert {row[0].strip("`").split()[0] for row in rows} == offered
+    assert {row[0].strip("`").split()[0] for row in rows} <= described
 
 
 def test_the_readme_shows_the_monitor_as_it_stands_in_the_examples() -> None:

@@ -1,0 +1,30 @@
+"""What `trouper run FILE TASK` shows while it goes on: lines, where nobody looks on."""
+
+import time
+from typing import TextIO
+
+from .._cli_plain import PlainView
+from .._cli_text import plain
+from ..tasks._run import Run
+from ._action_tree import tally
+
+
+class PlainTaskView(PlainView):
+    """A status line every few seconds. When nobody reads it any more, the run is aborted."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._began = time.monotonic()
+
+    async def watch_task(self, run: Run) -> None:
+        """Say that it starts, and where it stands. Runs until it is cancelled."""
+        self.say(f"run {plain(run.name)} of {run.work.name}: started; Ctrl-C cancels it")
+        await self.follow(lambda: status_line(run, time.monotonic() - self._began))
+        run.abort("nobody reads what it prints")
+
+
+def status_line(run: Run, seconds: float) -> str:
+    """Return one line: how far it is, and what it does."""
+    found = tally(run.actions())
+    at = f": {', '.join(found.running)}" if found.running else ""
+    return f"[{seconds:6.1f} s] {run.phase}, {found.text()}{at}"
