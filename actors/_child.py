@@ -326,6 +326,14 @@ class ActorChild(Child):
         lanes = self.mailbox.lanes
         return any(lane.sent for lane in lanes) or self.mailbox.owner is not None
 
+    def retire(self) -> None:
+        self.mailbox.cut_off()
+        super().retire()
+
+    def halt(self) -> None:
+        self.mailbox.cut_off()
+        super().halt()
+
     def may_find_work(self) -> bool:
         """Return whether there is a message, or can be."""
         return not self.mailbox.at_end() or self.mailbox.comes_again()

@@ -5,6 +5,7 @@ after `max_attempts` it goes to the dead letters. A cancelled incarnation releas
 attempt comes again (cases X12, X22).
 """
 
+import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from time import time
@@ -17,15 +18,19 @@ from trio.lowlevel import Task
 from ..channels._block import Block
 from ..channels._envelope import NO_CONTEXT, Envelope, MessageContext
 from ..channels._fan_in import Join
+from ..channels._inbox import EndOfInput
 from ..channels._lineage import Lineage
 from ..channels._meter import Meter
 from ..channels._outlet import NOTHING, EndOfOutput, Outlet
 from ..channels._tracking import settle_piece
+from ._cancelled import is_cancelled
 from ._dead_letters import Attempt, DeadLetter
 from ._failure import FailureSummary
 from ._returns import KEPT_ATTEMPTS, Returned, Returns
 from ._settled import Follower
 from ._timeout import Timeout
+
+log = logging.getLogger("trouper")
 
 NO_REPEAT: tuple[Any, Any] = (NOTHING, None)
 """There is no send that a yield could repeat."""
@@ -59,6 +64,7 @@ class Leases(Returns, Lineage):
         "coro",
         "crew",
         "current",
+        "cut",
         "emitted",
         "follower",
         "holds",
@@ -68,6 +74,7 @@ class Leases(Returns, Lineage):
         "max_attempts",
         "outlets",
         "owner",
+        "refused",
         "repeat",
         "repeated",
         "resend",
@@ -154,18 +161,43 @@ class Leases(Returns, Lineage):
         if self.follower is not None:
             self.follow(None)  # the new incarnation says for itself whether it wants to hear
         self.scope = scope
+        self.cut = False
+        """Whether this incarnation was told to end at once."""
+        self.refused = 0
+        """Times that a message was asked for by a task that is being cancelled."""
         self.repeat = NO_REPEAT
         self.credit = 0
 
-    async def finish(self) -> None:
+    def cut_off(self) -> None:
+        """Its handler is being cancelled: no message goes by the short cuts, which acknowledge."""
+        self.cut = True
+        self._look_at_each()
+
+    def is_cut(self) -> bool:
+        """Return whether the handler of what is in hand is being cancelled.
+
+        Not if that is of its own making, as `with move_on_after(0)` around one ask; nor if its time
+        was over only when it had come to its end.
+        """
+        if self.cut or not self.timed:
+            return self.cut
+        return is_cancelled() and self.scope is not None and self.scope.cancel_called
+
+    async def finish(self, *, asks: bool = False) -> None:
         """Acknowledge what is in hand, as a normal return does.
+
+        Args:
+            asks: whether the next message is asked for.
 
         Raises:
             EndOfOutput: nobody reads what was held any more; it is acknowledged all the same.
             HandlerTimeout, Cancelled: it was in hand for too long.
+            EndOfInput, Cancelled: its handler was cancelled, and went on.
         """
         if self.timeout is not None:
             await self.timeout.refuse(self)
+        if self.leased is not None and self.is_cut():
+            await self._refuse(asks)
         ended: EndOfOutput | None = None
         if self.holds:
             for outlet in self.outlets:
@@ -176,6 +208,24 @@ class Leases(Returns, Lineage):
         self.acknowledge()
         if ended is not None:
             raise ended
+
+    async def _refuse(self, asks: bool) -> None:
+        """Acknowledge nothing whose handler was cancelled: nobody knows how far it came (X12).
+
+        Raises:
+            trio.Cancelled: it was; what is in hand is released as this leaves the actor.
+            EndOfInput: it was, and a handler that catches the Cancelled would ask for ever.
+        """
+        self.refused += asks
+        if asks and self.refused == 2:
+            log.warning(
+                "%r caught its cancellation and asks for the next message; let trio.Cancelled "
+                "pass: the message in hand is not acknowledged",
+                self.name,
+            )
+        if asks and self.refused % 2 == 0:
+            raise EndOfInput(f"{self.name!r} is being cancelled", self)
+        await trio.lowlevel.checkpoint()  # in a shield of its own it may go on
 
     def acknowledge(self) -> None:
         """Tell whoever follows what is in hand that it is handled, and let go of it."""

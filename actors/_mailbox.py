@@ -40,7 +40,7 @@ class Mailbox(Attended):
             trio.BusyResourceError: another task of this actor holds a message or waits for one.
         """
         if self._settle_last():
-            await self.finish()
+            await self.finish(asks=True)
         while True:
             if self.control is not None:
                 await self.control.attend()
@@ -207,7 +207,7 @@ class Mailbox(Attended):
             return [await self.take_slow()]
         self.usual = None
         if self._settle_last():
-            await self.finish()
+            await self.finish(asks=True)
         while True:
             self.most = most if self.control is None else 0
             try:
@@ -281,7 +281,7 @@ class Mailbox(Attended):
         self.timed = deadline is not None or tracked or timeout is not None
         if tracked is not self.tracked:
             self.note_tracked(tracked)
-        if tracked or timeout is not None:
+        if self.timed:
             # The fast path knows nothing of it: the next message must settle this one.
             self._granted -= self.credit
             self.credit = 0
@@ -323,7 +323,7 @@ class Mailbox(Attended):
             self.bound = None if self.timed or self.keyed else self.current
         if self.leased is None:
             return False
-        if self.holds or self.timeout is not None:
+        if self.holds or self.timeout is not None or self.is_cut():
             return True
         if self.timed:
             self.acknowledge()

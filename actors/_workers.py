@@ -50,6 +50,14 @@ def _of_hub(name: str) -> Any:
     return property(attrgetter(f"hub.{name}"), write)
 
 
+def _is_cut(lease: "Worker") -> bool:
+    return lease.hub.cut
+
+
+def _leave_it(_lease: "Worker", _value: bool) -> None:
+    """What a lease begins with is no matter of the hub."""
+
+
 class Worker(Mailbox):
     """One lease of several on a mailbox, the hub: takes from it, and settles by itself."""
 
@@ -70,6 +78,7 @@ class Worker(Mailbox):
     transform = _of_hub("transform")
     outlets = _of_hub("outlets")
     closed = _of_hub("closed")
+    cut = property(_is_cut, _leave_it)
 
     def __init__(self, hub: Mailbox) -> None:
         """Open one more lease on a mailbox; `leave` closes it."""
@@ -147,7 +156,7 @@ class Worker(Mailbox):
 
     async def _settle_this(self) -> None:
         if self._settle_last():
-            await self.finish()
+            await self.finish(asks=True)
         self._look()
         if self.hub.owner is None:
             self.hub.owner = self.owner

@@ -26,6 +26,7 @@ from ..channels._lane import Lane
 from ..channels._lineage import Detached
 from ..channels._outlet import NOTHING, Outlet
 from ..channels._tracking import settle_piece
+from ._cancel import cancel_nodes
 from ._control import ControlDesk
 from ._cycles import Cycle, watch_cycles
 from ._drain import drain, report_drain
@@ -262,7 +263,7 @@ class Execution:
             log.error("run %s: %s", self.settings.run_context.run_name, self.reason)
         self.desk.down(child)
         self._is_cancelled = True
-        self.scope.cancel()
+        cancel_nodes(self)
 
     def group_failed(self, failure: Failure) -> None:
         failure.child.fail(failure.error)
@@ -277,7 +278,7 @@ class Execution:
             return
         self.reason = self.reason or reason
         self._is_cancelled = True
-        self.scope.cancel()
+        cancel_nodes(self)
 
     # -- draining ----------------------------------------------------------------------------
 

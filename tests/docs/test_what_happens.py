@@ -46,7 +46,7 @@ PROOFS = {
     "timeout": "test_a_message_that_takes_too_long_is_a_failed_attempt",
     "timeout-caught": "test_one_that_catches_it_and_returns_has_failed_all_the_same",
     "timeout-shielded": "test_a_shielded_handler_is_told_of_while_it_goes_on",
-    "cancel-caught": "test_who_catches_the_cancel_and_asks_on_has_handled_its_message",
+    "cancel-caught": "test_who_catches_the_cancel_and_asks_on_has_its_message_released",
     "cancel-cleanup": "test_what_a_clean_up_raises_leaves_the_run_cancelled",
     "kill-cleanup": "test_what_a_killed_node_raises_in_its_clean_up_fails_nobody",
     "yields-in-cleanup": "test_a_generator_that_yields_in_its_clean_up_ends",
