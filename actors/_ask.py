@@ -33,6 +33,14 @@ class Asks(Protocol):
         asker: Leases | None,
     ) -> Any: ...
 
+    def attempt_of(self, node: str) -> int:
+        """Return how many times a node was started."""
+        ...
+
+    def upstreams_of(self, node: str) -> tuple[str, ...]:
+        """Return the names of the nodes that a node's input comes from."""
+        ...
+
 
 class Question(Tracking):
     """One question, from the asking to the reply or to the end of the wait for it."""

@@ -9,6 +9,7 @@ from typing_extensions import TypeVar
 from ..channels._context import message_context
 from ..channels._envelope import Envelope
 from ._ask import Asks, WhenRestarting, asks_of, question_of
+from ._assets import assets_of
 from ._profile_config import ProfileConfig
 from ._run_context import ActionID, Mode, RunContext
 
@@ -41,6 +42,16 @@ class TaskContext(Generic[StateT, DepsT, InputT]):
     action: ActionID = _NOWHERE
     """Who this task is within the run."""
     _asks: Asks | None = attrs.field(default=None, alias="asks")
+
+    @property
+    def attempt(self) -> int:
+        """How many times this task was started, this time included."""
+        return 1 if self._asks is None else self._asks.attempt_of(self.action.name)
+
+    @property
+    def upstreams(self) -> tuple[str, ...]:
+        """The nodes that its input comes from, in order; of a called task, its caller."""
+        return () if self._asks is None else self._asks.upstreams_of(self.action.name)
 
     @property
     def mode(self) -> Mode:
@@ -119,23 +130,72 @@ class TaskContext(Generic[StateT, DepsT, InputT]):
         """Return a value of the run's result map."""
         return default if self.run_context is None else self.run_context.results.get(name, default)
 
-    # Without a workspace the helpers below are None, or return None (seed page, "soft").
+    # -- assets: without a workspace they are None, or return None (seed page, "soft") --------
 
     @property
     def artifact(self) -> Any:
-        return None
+        """What saves, loads and opens artifacts of the run; None without a workspace."""
+        assets = assets_of(self.run_context)
+        return None if assets is None else assets.artifact(self)
+
+    @property
+    def data_assets(self) -> Any:
+        """What imports files and folders into the run; None without a workspace."""
+        assets = assets_of(self.run_context)
+        return None if assets is None else assets.data_assets(self)
 
     def log(self, name: str) -> Any:
         """Return the log of that name; None without a workspace."""
-        return None
+        assets = assets_of(self.run_context)
+        return None if assets is None else assets.log(name, self)
 
     def checkpoint(self, name: str, *, data: Any = None) -> Any:
-        """Keep `data` as the next of that name's chain; None without a workspace."""
-        return None
+        """Keep `data` as the next of that name's chain, which goes on through all attempts.
 
-    def find_asset(self, name: str) -> Any:
-        """Search run, experiment, project and workspace for an asset; None without a workspace."""
-        return None
+        It is on disk when this returns. Returns its record; None without a workspace.
+
+        Raises:
+            AssetError: it can't be kept: it is no plain data and no bytes, or the disk is full.
+        """
+        assets = assets_of(self.run_context)
+        return None if assets is None else assets.checkpoint(name, data, self)
+
+    def checkpoints(self, name: str) -> Any:
+        """Return the chain of that name: `.latest()`, or all of it; None without a workspace."""
+        assets = assets_of(self.run_context)
+        return None if assets is None else assets.checkpoints(name)
+
+    def restore(self, name: str | None = None, default: Any = None) -> Any:
+        """Return the data of the newest checkpoint, from whatever attempt or execution.
+
+        Args:
+            name: of the chain; None: the newest that this task has made.
+            default: returned if there is none, and without a workspace.
+        """
+        assets = assets_of(self.run_context)
+        return default if assets is None else assets.restore(name, default, self)
+
+    def find_asset(self, name: str, *, kind: str | None = None) -> Any:
+        """Search run, experiment, project and workspace for an asset of any kind.
+
+        The nearest wins, of that its newest version; `.path` is absolute. None: there is none, or
+        no workspace.
+
+        Args:
+            kind: "data", "artifact", "log", "checkpoint", ...; None: any.
+        """
+        assets = assets_of(self.run_context)
+        kinds = () if kind is None else (kind,)
+        return None if assets is None else assets.find_asset(name, kinds, self)
+
+    def set_active_task(self, task: str) -> None:
+        """Have what this task makes from now on be credited to `task`, instead of its own name.
+
+        Nobody has to call it: each asset knows its task. Without a workspace it does nothing.
+        """
+        assets = assets_of(self.run_context)
+        if assets is not None:
+            assets.set_active_task(task, self)
 
 
 TaskContext.__module__ = "trouper"

@@ -27,6 +27,7 @@ from ._report import NodeReport
 
 if TYPE_CHECKING:
     from ._execution import Execution
+    from ._wiring import Cell
 
 DEFAULT_TIMEOUT = 30.0
 """Seconds."""
@@ -80,6 +81,23 @@ class Asking:
         """Put into the nodes' reports what is known here."""
         for name, late in self.late.items():
             reports[name] = replace(reports[name], late_replies=late)
+
+    # -- who asks ----------------------------------------------------------------------------
+
+    def _cell(self, node: str) -> "Cell | None":
+        execution = self._run
+        return execution.cells.get(node) or execution.spawner.cells.get(node)
+
+    def attempt_of(self, node: str) -> int:
+        cell = self._cell(node)
+        return 1 if cell is None else cell.child.incarnation
+
+    def upstreams_of(self, node: str) -> tuple[str, ...]:
+        cell = self._cell(node)
+        upstreams = () if cell is None else cell.node.upstreams
+        return tuple(dict.fromkeys(each.node for each in upstreams))
+
+    # -- asking ------------------------------------------------------------------------------
 
     async def ask(
         self,

@@ -4,10 +4,12 @@ import os
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
+from typing import Any, Protocol
 
-from attrs import frozen
+from attrs import field, frozen
 
 from ._actions import Actions
+from ._assets import AssetIndex
 from ._cache import Cache
 from ._connections import Connections, Durability, Place
 from ._errors import NoWorkspace
@@ -19,6 +21,14 @@ from ._results import Results
 from ._runs import Runs
 
 DATABASE = "trouper.db"
+
+
+class Shelved(Protocol):
+    """The open files of one scope's assets."""
+
+    def release(self) -> None:
+        """Close them; what was written is on disk."""
+        ...
 
 
 @frozen(kw_only=True, eq=False)
@@ -34,6 +44,9 @@ class Store:
     cache: Cache
     flights: SingleFlight
     recorder: Recorder
+    assets: AssetIndex
+    shelves: dict[str, Shelved] = field(factory=dict[str, Shelved], init=False)
+    """What is open of each scope's assets, by its place in the workspace."""
 
     def start(
         self, new: NewRun, *, on_abort: OnEvent | None = None, on_lost: OnEvent | None = None
@@ -44,7 +57,7 @@ class Store:
             RunNameTaken: a run of this name is alive.
         """
         claim = self.runs.claim(new)
-        events = {"on_abort": on_abort, "on_lost": on_lost}
+        events: dict[str, Any] = {"on_abort": on_abort, "on_lost": on_lost}
         self.recorder.hold(claim, **{key: fn for key, fn in events.items() if fn is not None})
         return claim
 
@@ -55,9 +68,20 @@ class Store:
             StoreError: some records could not be written.
         """
         try:
-            self.recorder.close()
+            self._release_shelves()
         finally:
-            self.connections.close()
+            try:
+                self.recorder.close()
+            finally:
+                self.connections.close()
+
+    def _release_shelves(self) -> None:
+        """Write what waits for logs, and close all files of assets."""
+        try:
+            for shelf in tuple(self.shelves.values()):
+                shelf.release()
+        finally:
+            self.shelves.clear()
 
     def __enter__(self) -> "Store":
         return self
@@ -124,5 +148,6 @@ def _store(connections: Connections, limits: Limits) -> Store:
         results=Results(connections=connections, limits=limits),
         cache=cache,
         flights=SingleFlight(cache=cache),
+        assets=AssetIndex(connections=connections),
         recorder=Recorder(actions=actions, runs=runs, cache=cache, limits=limits),
     )

@@ -102,6 +102,15 @@ class CallContext(TaskContext[Any, Any, Any]):
             return self.base.run_context
 
         @property
+        def attempt(self) -> int:
+            return self.call.attempts
+
+        @property
+        def upstreams(self) -> tuple[str, ...]:
+            caller = self.call.parent
+            return () if caller is None else (caller.name,)
+
+        @property
         def action(self) -> ActionID:
             above = self.base.action
             return ActionID(

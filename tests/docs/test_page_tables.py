@@ -26,6 +26,7 @@ def test_the_reference_names_the_whole_face_in_one_line_each() -> None:
         for part in (
             "Building and running",
             "Tasks that call tasks",
+            "Assets",
             "Messages and failures",
             "Channels and time",
         )

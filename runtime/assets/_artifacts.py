@@ -1,0 +1,181 @@
+"""`ctx.artifact`: files that a task saves, each a new version under its name."""
+
+import time
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
+from functools import partial
+from typing import IO, Any, TypeGuard, cast
+
+import trio
+
+from ...actors._task_context import TaskContext
+from ._contents import contents_of, mime_of
+from ._errors import AssetDataError, AssetError
+from ._incoming import Incoming
+from ._names import file_of
+from ._producing import Producing
+from ._records import ArtifactAsset, Producer, Use
+from ._shelf import Shelf
+
+Tags = Iterable[str] | Mapping[str, str] | None
+
+
+def tags_of(tags: Tags) -> tuple[str, ...]:
+    """Return tags as they are kept: sorted, each once; of a mapping, as `key=value`.
+
+    Raises:
+        TypeError: one is no str.
+    """
+    if tags is None:
+        return ()
+    if isinstance(tags, str):
+        raise TypeError(f"tags takes a list of str or a mapping, got {tags!r}; put it in a list")
+    if isinstance(tags, Mapping):
+        pairs = cast("Mapping[Any, Any]", tags)
+        tags = [f"{key}={value}" for key, value in pairs.items()]
+    found = set(tags)
+    for tag in found:
+        # What a caller without type checking may hand over.
+        if not isinstance(cast("object", tag), str) or not tag:
+            raise TypeError(f"a tag is a str that is not empty, got {tag!r}")
+    return tuple(sorted(found))
+
+
+class Artifacts:
+    """The artifacts of a run, seen from one of its tasks."""
+
+    def __init__(
+        self, shelf: Shelf, producing: Producing, context: TaskContext[Any, Any, Any] | None
+    ) -> None:
+        self._shelf = shelf
+        self._producing = producing
+        self._context = context
+
+    def save(
+        self, name: str, data: Any, *, tags: Tags = None, mime: str | None = None
+    ) -> ArtifactAsset:
+        """Write a file and record it; it is on disk when this returns. Again: a new version.
+
+        Args:
+            name: "/" in it makes folders.
+            data: bytes, str (text), a `Path` or an open file (copied), an iterable of bytes
+                (streamed), or dicts, lists and scalars (JSON).
+            tags: to find it by; of a mapping, as `key=value`.
+            mime: None: told by the name, else by the data.
+
+        Raises:
+            AssetNameError, AssetDataError: it can't be called so, or kept.
+            AssetError: it can't be written; nothing half-written is left.
+        """
+        kept = tags_of(tags)
+        saved: ArtifactAsset = self._shelf.save(
+            "artifact",
+            name,
+            contents_of(name, data),
+            producer=self._producer(),
+            tags=kept,
+            mime=mime,
+        )
+        return saved
+
+    async def asave(
+        self, name: str, data: Any, *, tags: Tags = None, mime: str | None = None
+    ) -> ArtifactAsset:
+        """Do so in a worker thread; `data` may also be an async iterable of bytes.
+
+        If cancelled, nothing is saved. Arguments and errors: as of `save`.
+        """
+        if _comes_async(data):
+            return await self._asave_stream(name, data, tags, mime)
+        return await trio.to_thread.run_sync(partial(self.save, name, data, tags=tags, mime=mime))
+
+    async def _asave_stream(
+        self, name: str, chunks: AsyncIterable[Any], tags: Tags, mime: str | None
+    ) -> ArtifactAsset:
+        kept = tags_of(tags)
+        file_of(name)
+        shelf, in_thread = self._shelf, trio.to_thread.run_sync
+        folder = shelf.path / "artifacts"
+        with await in_thread(partial(Incoming, folder, is_durable=shelf.is_durable)) as file:
+            try:
+                async for chunk in chunks:
+                    contents = contents_of(name, chunk)
+                    if contents.form == "json":
+                        raise _no_chunk(name, chunk)
+                    await in_thread(file.write_all, contents.chunks)
+            finally:
+                # A generator that is left by an error is not closed by the loop.
+                if isinstance(chunks, AsyncGenerator):
+                    await chunks.aclose()
+            saved: ArtifactAsset = await in_thread(
+                partial(
+                    shelf.publish,
+                    "artifact",
+                    name,
+                    file,
+                    mime=mime or mime_of(name, "bytes"),
+                    tags=kept,
+                    producer=self._producer(),
+                )
+            )
+        return saved
+
+    def find(self, name: str, *, version: int | None = None) -> ArtifactAsset | None:
+        """Return the record of a version, else of the newest; None: there is none."""
+        found: ArtifactAsset | None = self._shelf.newest(name, ("artifact",), version=version)
+        return found
+
+    def load(self, name: str, *, version: int | None = None) -> Any:
+        """Return the content as it was given: bytes, str, or plain data. Whole, in memory.
+
+        Raises:
+            AssetError: there is none of this name, or its file is gone.
+        """
+        return self._used(name, version).load()
+
+    async def aload(self, name: str, *, version: int | None = None) -> Any:
+        """Do so in a worker thread."""
+        return await trio.to_thread.run_sync(partial(self.load, name, version=version))
+
+    def open(self, name: str, *, version: int | None = None) -> IO[bytes]:
+        """Open it for reading.
+
+        Raises:
+            AssetError: there is none of this name, or its file is gone.
+        """
+        return self._used(name, version).open()
+
+    def _used(self, name: str, version: int | None) -> ArtifactAsset:
+        asset = self.find(name, version=version)
+        if asset is None:
+            which = "" if version is None else f" version {version} of"
+            raise AssetError(
+                f"there is no{which} artifact {name!r} in {str(self._shelf.path)!r}; save it "
+                "before, or look further up with ctx.find_asset"
+            )
+        note_use(self._shelf, self._producing, self._context, asset.id)
+        return asset
+
+    def _producer(self) -> Producer:
+        return self._producing.producer(self._context)
+
+
+def note_use(
+    shelf: Shelf,
+    producing: Producing,
+    context: TaskContext[Any, Any, Any] | None,
+    asset: str,
+) -> None:
+    """Record that a task has read an asset, the first time it does."""
+    who = producing.note_read(context, asset)
+    if who is not None:
+        shelf.append(Use(asset=asset, at=time.time(), producer=who))
+
+
+def _comes_async(data: object) -> TypeGuard[AsyncIterable[Any]]:
+    return isinstance(data, AsyncIterable)
+
+
+def _no_chunk(name: str, chunk: object) -> AssetDataError:
+    return AssetDataError(
+        f"{name!r} can't be kept: a stream gives bytes or str, and this one gave {chunk!r}"
+    )

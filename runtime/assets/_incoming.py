@@ -1,0 +1,126 @@
+"""A file on its way: invisible until it is whole, then there under a name that nobody has.
+
+Where the system can, it has no name at all until then (O_TMPFILE), so that a process that is killed
+leaves nothing behind; elsewhere a name that begins with a dot.
+"""
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+from ..store._connections import FILE_MODE
+from ._append import make_folder, write_all
+from ._errors import writing
+
+_NAMELESS = getattr(os, "O_TMPFILE", 0)
+"""0: this system has none."""
+
+
+class Incoming:
+    """Write it as it comes, then publish it; what is left unpublished is discarded."""
+
+    def __init__(self, folder: Path, *, is_durable: bool = False) -> None:
+        self.folder = folder
+        self.size = 0
+        self._is_durable = is_durable
+        self._hash = hashlib.sha256()
+        self._name: Path | None = None
+        """Of the file while it has one; None: it has none yet."""
+        self._fd = -1
+        with writing(folder):
+            self._fd = self._open()
+
+    def __enter__(self) -> "Incoming":
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        os.close(self._fd)
+        if self._name is not None:
+            self._name.unlink(missing_ok=True)
+
+    @property
+    def hash(self) -> str:
+        return f"sha256:{self._hash.hexdigest()}"
+
+    def write(self, chunk: bytes | bytearray | memoryview) -> None:
+        """Write more.
+
+        Raises:
+            AssetError: the disk is full, or fails.
+        """
+        with writing(self.folder):
+            write_all(self._fd, chunk)
+        self._hash.update(chunk)
+        self.size += chunk.nbytes if isinstance(chunk, memoryview) else len(chunk)
+
+    def write_all(self, chunks: Iterable[bytes | bytearray | memoryview]) -> None:
+        for chunk in chunks:
+            self.write(chunk)
+
+    def publish(self, target: Path) -> bool:
+        """Give it its name, with all that was written; False: there is a file of that name.
+
+        Raises:
+            AssetError: the folder may not be written.
+        """
+        with writing(target):
+            if self._is_durable:
+                os.fsync(self._fd)
+            try:
+                self._link(target)
+            except FileExistsError:
+                return False
+            except FileNotFoundError:
+                make_folder(target.parent)
+                return self.publish(target)
+            if self._is_durable:
+                _sync_folder(target.parent)
+        return True
+
+    def _link(self, target: Path) -> None:
+        if self._name is not None:
+            os.link(self._name, target)
+            return
+        # Only with a folder's descriptor does Python ask the system to follow the link.
+        folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.link(f"/proc/self/fd/{self._fd}", target.name, dst_dir_fd=folder)
+        finally:
+            os.close(folder)
+
+    def _open(self) -> int:
+        try:
+            return self._open_nameless()
+        except FileNotFoundError:
+            make_folder(self.folder)
+            return self._open_nameless()
+
+    def _open_nameless(self) -> int:
+        if _NAMELESS and os.path.isdir("/proc/self/fd"):
+            with suppress(IsADirectoryError, OSError):
+                return os.open(self.folder, _NAMELESS | os.O_WRONLY | os.O_CLOEXEC, FILE_MODE)
+        self._name = self.folder / f".{os.getpid()}-{secrets.token_hex(8)}.tmp"
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+        try:
+            return os.open(self._name, flags, FILE_MODE)
+        except BaseException:
+            self._name = None
+            raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the name of a new file survive the loss of power too."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,126 @@
+"""What `ctx.artifact`, `ctx.log` and the others of one execution are: its part in the workspace."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from attrs import define, field
+
+from ...actors._task_context import TaskContext
+from ..store._store import Store
+from ._artifacts import Artifacts, note_use
+from ._checkpoints import Checkpoints, keep_checkpoint, newest_of_task
+from ._contents import contents_of
+from ._data_assets import DataAssets, data_assets_in
+from ._logs import Log
+from ._producing import Producing, set_active_task, task_of
+from ._records import Asset, CheckpointAsset, ErrorTraceAsset, OutputAsset
+from ._scope import Scope, chain, key_of, upwards
+from ._shelf import Shelf, shelf_at
+
+KEY = "assets"
+"""Where `RunContext.kept` has it."""
+
+Context = TaskContext[Any, Any, Any] | None
+
+
+@define(eq=False)
+class RunAssets:
+    """The assets of a run, for one execution of it. Any thread may use it."""
+
+    store: Store
+    key: str
+    """The run's folder, relative to the workspace."""
+    producing: Producing
+    shelf: Shelf = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.shelf = shelf_at(self.store, self.key)
+
+    # -- what the contexts of tasks ask for ---------------------------------------------------
+
+    def artifact(self, context: Context) -> Artifacts:
+        return Artifacts(self.shelf, self.producing, context)
+
+    def log(self, name: str, context: Context) -> Log:
+        return Log(self.shelf, name, self.producing, context)
+
+    def data_assets(self, context: Context) -> DataAssets:
+        return data_assets_in(self.shelf, self.producing, context)
+
+    def checkpoint(self, name: str, data: Any, context: Context) -> CheckpointAsset:
+        return keep_checkpoint(self.shelf, name, data, self.producing.producer(context))
+
+    def checkpoints(self, name: str) -> Checkpoints:
+        return Checkpoints(self.shelf, name)
+
+    def restore(self, name: str | None, default: Any, context: Context) -> Any:
+        """Return the data of the newest checkpoint of a name, else of the task's own."""
+        if name is not None:
+            found = Checkpoints(self.shelf, name).latest()
+        elif context is None:
+            raise ValueError("restore() outside of a task needs the name of a checkpoint")
+        else:
+            found = newest_of_task(self.shelf, task_of(context))
+        if found is None:
+            return default
+        self._note_use(found, context)
+        return found.load()
+
+    def find_asset(self, name: str, kinds: Sequence[str], context: Context) -> Asset | None:
+        """Return what is called so in the run, else the experiment, the project, the workspace."""
+        for key in chain(self.key):
+            found: Asset | None = shelf_at(self.store, key).newest(name, kinds)
+            if found is not None:
+                self._note_use(found, context)
+                return found
+        return None
+
+    def set_active_task(self, task: str, context: Context) -> None:
+        if context is None or context.run_context is None:
+            raise RuntimeError("set_active_task() is called on the context of a task of a run")
+        set_active_task(context.run_context, context.action.name, task)
+
+    def _note_use(self, asset: Asset, context: Context) -> None:
+        note_use(self.shelf, self.producing, context, asset.id)
+
+    # -- what the runtime keeps ----------------------------------------------------------------
+
+    def keep_error(self, name: str, trace: str) -> ErrorTraceAsset:
+        """Keep what a task failed with, as text."""
+        return self._keep("error_trace", name, trace)  # type: ignore[no-any-return]  # of that kind
+
+    def keep_output(self, name: str, value: Any) -> OutputAsset:
+        """Keep what the run gave back: plain data as JSON."""
+        return self._keep("output", name, value)  # type: ignore[no-any-return]  # likewise
+
+    def _keep(self, kind: str, name: str, data: Any) -> Any:
+        return self.shelf.save(
+            kind, name, contents_of(name, data), producer=self.producing.producer(None)
+        )
+
+    def close(self) -> None:
+        """Write what waits, and the manifest anew: the execution has ended.
+
+        Raises:
+            AssetError, StoreError: it can't be written; what is on disk is as it was.
+        """
+        self.shelf.close()
+
+
+def open_run_assets(
+    scope: Scope, *, execution: int | None = None, store: Store | None = None
+) -> RunAssets:
+    """Return the assets of a run, to be put into `RunContext.kept` under `KEY`.
+
+    Args:
+        execution: number of the attempt, from 1.
+        store: another one than the scope's own, if that is open already.
+    """
+    names = {each.kind: each.name for each in upwards(scope)}
+    producing = Producing(
+        run=names.get("run"),
+        project=names.get("project"),
+        experiment=names.get("experiment"),
+        execution=execution,
+    )
+    return RunAssets(store or scope.store, key_of(scope), producing)
