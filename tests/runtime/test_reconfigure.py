@@ -371,7 +371,7 @@ async def test_one_node_may_change_another_that_has_not_begun(autojump_clock: Mo
     seen: list[Any] = []
     runs: list[trouper.LiveRun] = []
     wf = trouper.Workflow()
-    wf.task(name="slow")(sleeps(5, "input"))
+    wf.task(name="slow")(sleeps(2, "input"))  # well before half the budget of the drain is over
     wf.actor(name="waits", depends_on="slow")(versions(seen))
 
     @wf.actor

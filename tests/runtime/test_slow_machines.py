@@ -49,6 +49,8 @@ async def test_one_by_one_and_in_batches_all_messages_pass() -> None:
         outputs = (await wf.execute(harness=HARNESS)).unwrap()
     assert outputs["both"] == {"relay": [*range(20)], "other": [*range(20)]}
 
+
+async def test_a_batch_to_a_reader_that_waits_passes_at_once() -> None:
     wf, got = trouper.Workflow(), list[int]()
 
     @wf.actor

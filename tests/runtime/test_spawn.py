@@ -106,8 +106,8 @@ async def test_a_child_that_is_given_up_fails_its_parent() -> None:
     spawned: list[Any] = []
 
     async def parent(ctx: trouper.ActorContext) -> None:
-        spawned.append(await ctx.spawn(always, name="bad", max_restarts=1, backoff=AT_ONCE))
         spawned.append(await ctx.spawn(for_ever, name="good"))
+        spawned.append(await ctx.spawn(always, name="bad", max_restarts=1, backoff=AT_ONCE))
         await trio.sleep_forever()
 
     result = await run_parent(parent, max_restarts=1)
@@ -115,10 +115,10 @@ async def test_a_child_that_is_given_up_fails_its_parent() -> None:
     assert isinstance(result.error, trouper.ChildFailed)
     assert isinstance(result.error.__cause__, Told)
     assert "'parent/bad' failed: Told('again'); failed 2 times in 10 s" in str(result.error)
-    assert [handle.state for handle in spawned] == ["failed", "cancelled"] * 2
+    assert [handle.state for handle in spawned] == ["cancelled", "failed"] * 2
     with pytest.raises(trouper.ChildFailed, match=r"'parent/bad' failed: .*Told: again"):
-        await spawned[0].wait()
-    assert await spawned[1].wait() is None
+        await spawned[1].wait()
+    assert await spawned[0].wait() is None
 
 
 async def test_a_failing_child_rejects_what_its_parent_has_in_hand() -> None:
