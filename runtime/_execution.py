@@ -6,8 +6,9 @@ lives in one nursery: nothing outlives the run.
 
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import chain
 from typing import Any, Literal
 
 import trio
@@ -37,6 +38,7 @@ from ._group_report import report_group
 from ._group_wiring import wire_groups
 from ._leaf import only_leaf
 from ._look import look_at_edges, look_at_nodes
+from ._no_input import empty, stopped, too_many
 from ._node import Node, Readers
 from ._options import UNSET
 from ._report import (
@@ -55,18 +57,6 @@ from ._watchdog import watch_loop
 from ._wiring import Cell, Wiring
 
 log = logging.getLogger("trouper")
-
-
-class EmptyStream(RuntimeError):
-    """A batch task waited for a stream that ended without a value."""
-
-
-class TooManyItems(RuntimeError):
-    """A batch task collected more values than its `max_items`."""
-
-
-class UpstreamStopped(RuntimeError):
-    """A node waited for the result of a task that was stopped with its group."""
 
 
 class Execution:
@@ -208,7 +198,7 @@ class Execution:
                     if envelope.context.tracking:
                         settle_piece(inbox, envelope, "acknowledged")
                 if most is not None and len(values) > most:
-                    self._refuse(cell, TooManyItems(_too_many(cell.node.name, upstream.key, most)))
+                    self._refuse(cell, too_many(cell.node.name, upstream.key, most))
                     return
         except EndOfInput:
             pass
@@ -219,7 +209,7 @@ class Execution:
         elif options.default is not UNSET:
             self._deliver(cell, upstream.key, options.default)
         else:
-            self._refuse(cell, EmptyStream(_empty(cell.node.name, upstream.key)))
+            self._refuse(cell, empty(cell.node.name, upstream.key))
 
     def _deliver(self, cell: Cell, key: str, value: Any) -> None:
         cell.take(key, value)
@@ -244,7 +234,7 @@ class Execution:
             if child.state is State.DONE:
                 self._deliver(cell, key, child.value)
             elif cell.child.state is State.WAITING:
-                self._refuse(cell, UpstreamStopped(_stopped(cell.node.name, child.name)))
+                self._refuse(cell, stopped(cell.node.name, child.name))
         for cycle in self.cycles.get(child.name, ()):
             cycle.check()
         self.desk.down(child)
@@ -321,15 +311,31 @@ class Execution:
     # -- the end -----------------------------------------------------------------------------
 
     def _settle(self) -> None:
-        with ExitStack() as each:  # all of them, whatever `on_settled` raises
-            each.callback(self.desk.close)
-            for cell in reversed((*self.cells.values(), *self.spawner.cells.values())):
-                if cell.child.state not in ENDED:
-                    cell.child.move(Event.CANCEL)
-                for _, inbox in reversed(cell.collectors):
-                    each.callback(inbox.close, "abandoned")
-                if cell.child.state is not State.DONE:  # what is done is closed: most of thousands
-                    each.callback(cell.child.close)
+        for cell in self._all_cells():
+            if cell.child.state not in ENDED:
+                cell.child.move(Event.CANCEL)
+        problem: BaseException | None = None
+        for close in self._closers():  # a loop: an ExitStack of thousands costs a full collection
+            try:
+                close()
+            except BaseException as error:  # all of them are closed, whatever `on_settled` raises
+                problem = error
+        if problem is not None:
+            try:
+                raise problem
+            finally:
+                del problem  # it and this frame would keep each other alive
+
+    def _closers(self) -> Iterator[Callable[[], object]]:
+        for cell in self._all_cells():
+            if cell.child.state is not State.DONE:  # what is done is closed: most of thousands
+                yield cell.child.close
+            for _, inbox in cell.collectors:
+                yield partial(inbox.close, "abandoned")
+        yield self.desk.close
+
+    def _all_cells(self) -> Iterator[Cell]:
+        return chain(self.cells.values(), self.spawner.cells.values())
 
     def outcome(self) -> Literal["completed", "failed", "cancelled"]:
         if self.error is not None:
@@ -373,28 +379,4 @@ class Execution:
         return reports
 
     def edge_reports(self) -> tuple[EdgeReport, ...]:
-        return tuple(look_at_edges((*self.cells.values(), *self.spawner.cells.values())))
-
-
-def _too_many(node: str, upstream: str, most: int) -> str:
-    return (
-        f"{node!r} collected more than max_items={most} values of {upstream!r}; raise max_items, "
-        "or use collect='last'"
-    )
-
-
-def _empty(node: str, upstream: str) -> str:
-    return (
-        f"{node!r} waited for the stream {upstream!r}, which ended without a value; "
-        "give the task default=..., or let the stream yield something"
-    )
-
-
-def _stopped(node: str, task: str) -> str:
-    return (
-        f"{node!r} waits for the result of {task!r}, which was stopped with its group and, being "
-        "temporary, is not started again; give it restart='transient'"
-    )
-
-
-UpstreamStopped.__module__ = EmptyStream.__module__ = TooManyItems.__module__ = "trouper"
+        return tuple(look_at_edges(self._all_cells()))

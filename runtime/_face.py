@@ -56,12 +56,12 @@ from ._control import NotRunning as NotRunning
 from ._drain_report import ActorDrain as ActorDrain
 from ._drain_report import DrainReport as DrainReport
 from ._edge import Edge as Edge
-from ._execution import EmptyStream as EmptyStream
-from ._execution import TooManyItems as TooManyItems
-from ._execution import UpstreamStopped as UpstreamStopped
 from ._graph_check import GraphError as GraphError
 from ._group import Group as Group
 from ._group_report import GroupReport as GroupReport
+from ._no_input import EmptyStream as EmptyStream
+from ._no_input import TooManyItems as TooManyItems
+from ._no_input import UpstreamStopped as UpstreamStopped
 from ._node_ended import NodeEnded as NodeEnded
 from ._process import NotPicklable as NotPicklable
 from ._process import ProcessError as ProcessError
