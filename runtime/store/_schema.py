@@ -187,6 +187,18 @@ def check_version(db: Database, path: Path) -> int:
         NewerSchema: more than this version of trouper knows.
         NoWorkspace: it holds tables of another program.
     """
+    if db.in_transaction:
+        return _version(db, path)
+    # One look, at one state: another process may make the tables at this moment.
+    db.execute("BEGIN")
+    try:
+        return _version(db, path)
+    finally:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+
+
+def _version(db: Database, path: Path) -> int:
     version, application = db.pragma("user_version"), db.pragma("application_id")
     if application != APPLICATION:
         if application or version or db.execute("SELECT 1 FROM sqlite_schema").fetchone():
