@@ -138,6 +138,7 @@ async def test_failures_stand_in_the_place_of_results() -> None:
 
 
 async def test_or_the_first_one_in_order_is_raised_and_the_rest_is_cancelled() -> None:
+    waiting: set[int] = set()
     cancelled: list[int] = []
     begun = trio.Event()
 
@@ -148,7 +149,8 @@ async def test_or_the_first_one_in_order_is_raised_and_the_rest_is_cancelled() -
             raise ValueError("two")
         if n > 2:
             try:
-                if n == 4:
+                waiting.add(n)
+                if waiting == {3, 4}:
                     begun.set()
                 await trio.sleep_forever()
             finally:
