@@ -181,7 +181,13 @@ class Leases(Returns, Lineage):
         """
         if self.cut or not self.timed:
             return self.cut
-        return is_cancelled() and self.scope is not None and self.scope.cancel_called
+        scope = self.scope
+        if scope is None:
+            return False
+        if scope.deadline == math.inf:  # the cheap question first: most scopes are not cancelled
+            return scope.cancel_called and is_cancelled()
+        # Asked whether it is cancelled, a scope whose time is over would cancel itself.
+        return is_cancelled() and scope.cancel_called
 
     async def finish(self, *, asks: bool = False) -> None:
         """Acknowledge what is in hand, as a normal return does.

@@ -323,9 +323,11 @@ class Mailbox(Attended):
             self.bound = None if self.timed or self.keyed else self.current
         if self.leased is None:
             return False
-        if self.holds or self.timeout is not None or self.is_cut():
+        if self.holds or self.timeout is not None or self.cut:
             return True
         if self.timed:
+            if self.is_cut():
+                return True
             self.acknowledge()
             return False
         # Without a message in hand, `root` too is None: that is how the senders' fast path knows.
