@@ -92,6 +92,8 @@ from .assets._records import LogAsset as LogAsset
 from .assets._records import MessageRef as MessageRef
 from .assets._records import OutputAsset as OutputAsset
 from .assets._records import Producer as Producer
+from .cache._policy import CachePolicy as CachePolicy
+from .cache._use import CacheUse as CacheUse
 from .logs._line import LogLine as LogLine
 from .logs._run_logs import LogLines as LogLines
 from .settings._init import init as init

@@ -11,12 +11,12 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Protocol
 
 import trio
 from attrs import define, field, frozen
 
-from ._cache import EVERYWHERE, Cache, Hit, Turn, Within
+from ._cache import EVERYWHERE, Hit, Turn, Within
 from ._errors import StoreError
 
 _FIRST_LOOK = 0.02
@@ -66,11 +66,25 @@ class _Flight:
     """None when it has ended."""
 
 
+class Keeps(Protocol):
+    """A cache: what it does of the methods of `Cache`."""
+
+    def begin(
+        self, key: bytes, *, overwrite: bool = False, within: Within = EVERYWHERE
+    ) -> Hit | Turn | None: ...
+
+    def finish(
+        self, key: bytes, turn: Turn, value: bytes, *, task: str, within: Within = EVERYWHERE
+    ) -> bool: ...
+
+    def give_up(self, turn: Turn) -> None: ...
+
+
 @define(eq=False, kw_only=True)
 class SingleFlight:
     """Looks up, waits for, or computes. Any thread may call it."""
 
-    _cache: Cache = field(alias="cache")
+    _cache: Keeps = field(alias="cache")
     _flights: dict[tuple[bytes, bool], _Flight] = field(
         factory=dict[tuple[bytes, bool], _Flight], init=False
     )

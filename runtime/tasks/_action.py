@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ._bridge import Bridge
     from ._calls import Calls
     from ._feed import Feed
+    from ._queues import Seat
 
 Phase = Literal["waiting", "running", "completed", "failed", "cancelled"]
 
@@ -38,6 +39,12 @@ class Action:
     """How its thread calls what needs an event loop; None outside of threads."""
     feeds: "set[Feed] | None" = None
     """Streams and maps that it has opened, and that go on."""
+    seat: "Seat | None" = None
+    """Its place in a queue; None: its task is in none."""
+    is_cached = False
+    """Whether its result was taken from the cache, or from an equal call."""
+    interruptible = False
+    """As its task says, or the run."""
 
     def __init__(
         self, name: str, task: str, calls: "Calls", parent: "Action | None", group: str | None
@@ -147,6 +154,12 @@ class ActionReport(msgspec.Struct, frozen=True, kw_only=True):
     error: FailureSummary | None = None
     group: str | None = None
     """Of `trouper.group`, around the call."""
+    queue: str | None = None
+    """Of its task, or of the run."""
+    is_cached: bool = False
+    """Its result was taken from the cache, or from an equal call: its body has not run."""
+    interruptible: bool = False
+    """As the run says, or its task."""
     children: tuple["ActionReport", ...] = ()
 
     @property
@@ -172,6 +185,7 @@ def report(root: Action) -> ActionReport:
         # A copy: another thread may be calling.
         order.extend(tuple(each.children.values()) if each.children else ())
     made: dict[int, ActionReport] = {}
+    over = root.calls.interruptible
     for each in reversed(order):
         below = tuple(each.children.values()) if each.children else ()
         made[id(each)] = ActionReport(
@@ -183,6 +197,9 @@ def report(root: Action) -> ActionReport:
             ended=each.ended,
             error=each.error,
             group=each.group,
+            queue=None if each.seat is None else each.seat.queue.name,
+            is_cached=each.is_cached,
+            interruptible=each.interruptible if over is None else over,
             # One that was called since the list above was made is not in it.
             children=tuple(made[id(child)] for child in below if id(child) in made),
         )

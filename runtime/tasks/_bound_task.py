@@ -8,10 +8,11 @@ import trio
 
 from ...actors._current import current_context
 from ._action import Action, CallContext
-from ._calls import caller
+from ._calls import Perform, caller
 from ._groups import current_group
 from ._in_thread import bridge_of, call_from_thread
 from ._perform import Base, perform
+from ._served import perform_served
 from ._spec import Spec
 from ._stream import TaskStream
 
@@ -25,6 +26,7 @@ class BoundTask(Generic[P]):
     def __init__(self, spec: Spec, environment: str) -> None:
         self.spec = spec
         self.environment = environment
+        self._perform: Perform = perform_served if spec.is_served else perform
         self.__name__ = spec.name
         for attribute in ("__doc__", "__module__", "__qualname__", "__wrapped__"):
             source = spec.function
@@ -71,6 +73,7 @@ class AsyncTask(BoundTask[P], Generic[P, R]):
         """
         action, base, bound, bound_named = self._open(args, named)
         if trio.lowlevel.in_trio_task():
+            perform = action.calls.perform or self._perform
             return perform(self.spec, action, base, bound, bound_named)
         value = call_from_thread(self.spec, action, base, bound, bound_named)
         return cast("Coroutine[Any, Any, R]", value)
@@ -91,6 +94,7 @@ class SyncTask(BoundTask[P], Generic[P, R]):
         """
         action, base, bound, bound_named = self._open(args, named)
         if trio.lowlevel.in_trio_task():
+            perform = action.calls.perform or self._perform
             return cast("R", perform(self.spec, action, base, bound, bound_named))
         return cast("R", call_from_thread(self.spec, action, base, bound, bound_named))
 

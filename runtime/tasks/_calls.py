@@ -1,6 +1,7 @@
 """What a run keeps of its actions while it goes on."""
 
 import random
+from collections.abc import Callable, Coroutine
 from time import time
 from typing import Any
 
@@ -13,6 +14,8 @@ from ...actors._task_context import TaskContext
 from ...channels._meter import SliceMeter, let_others_run
 from ._action import Action, CallContext, Phase
 
+Perform = Callable[..., Coroutine[Any, Any, Any]]
+
 MOST_ACTIONS = 100_000
 """Actions that a run keeps the records of; of those that end beyond that it only knows how many."""
 
@@ -21,6 +24,13 @@ _KEY = "calls"
 
 class Calls:
     """The actions of one run: bounded, named by caller and order."""
+
+    starter: Action | None = None
+    """The action of another run that has started this one, and waits for it."""
+    perform: "Perform | None" = None
+    """What its calls go through; None: what their tasks say."""
+    interruptible: bool | None = None
+    """What the run says of all its tasks; None: nothing."""
 
     def __init__(self, *, most: int = MOST_ACTIONS) -> None:
         self.roots: dict[str, Action] = {}

@@ -88,7 +88,6 @@ class TaskEnvironment:
 
         Raises:
             TypeError, ValueError: the function or an option is not legal; the text names the fix.
-            NotImplementedError: an option has no effect yet.
         """
         if function:
             (bare,) = function
@@ -106,7 +105,7 @@ class TaskEnvironment:
         merged = {**self._options, **options}
         name = merged.get("name")
         settings = check_options(f"task {name or label!r}", merged)
-        task = bind_task(make_spec(function, name, settings), self.name)
+        task = bind_task(make_spec(function, name, settings, self.name), self.name)
         if task.name in self._tasks and not _is_interactive(function):
             raise ValueError(
                 f"environment {self.name!r} already has a task {task.name!r}; give one of the two "

@@ -21,6 +21,7 @@ from ._perform import (
     open_attempt,
     perform,
 )
+from ._served import performer
 from ._spec import Spec
 from ._tries import Tries
 from .errors import RuntimeUserError
@@ -34,10 +35,11 @@ def call_from_thread(spec: Spec, action: Action, base: Base, args: Args, named: 
         trio.Cancelled: the run is being cancelled.
     """
     bridge = bridge_of(action)
-    if spec.kind != "sync" or spec.settings.timeout is not None:
-        # Only a thread of its own can be given up.
+    do = performer(spec, action.calls)
+    # Only a thread of its own can be given up; only in the event loop can others be waited for.
+    if spec.kind != "sync" or spec.settings.timeout is not None or do is not perform:
         action.level = 0
-        return bridge.call(perform, spec, action, base, args, named)
+        return bridge.call(do, spec, action, base, args, named)
     action.bridge = bridge
     return _perform(spec, action, base, args, named)
 

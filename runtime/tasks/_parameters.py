@@ -76,9 +76,6 @@ DEFAULTS: Final[Mapping[str, object]] = {
 """Of the parameters that have another default than None."""
 
 _LATER: Mapping[str, str] = {
-    "queue": "there are no queues",
-    "overwrite_cache": "there is no cache of results",
-    "cache_lookup_scope": "there is no cache of results",
     "env_vars": "runs can't have variables of their own",
     "copy_style": "there are no code bundles",
     "dry_run": "there are no code bundles",
@@ -96,6 +93,9 @@ _IN_CONTEXT = (
     "raw_data_path",
     "run_base_dir",
     "disable_run_cache",
+    "overwrite_cache",
+    "cache_lookup_scope",
+    "queue",
     "service_account",
     "labels",
     "annotations",

@@ -9,6 +9,7 @@ import trio
 
 from ...actors._run_context import RunContext
 from .._report import RunCancelled
+from ..cache._use import CacheUse, cache_use
 from ..logs._of_run import logging_of, logs_of
 from ..logs._run_logs import LogLines
 from ._action import ActionReport, Phase
@@ -90,6 +91,10 @@ class Run:
     def actions(self) -> ActionReport:
         """Return its actions as they stand: the first one, and below it those that it called."""
         return self.work.actions()
+
+    def cache_use(self) -> CacheUse:
+        """Return what the cache of results has done for it so far."""
+        return cache_use(self.context)
 
     def logs(self) -> LogLines:
         """Return what was logged in it, oldest first; the last 10,000 records."""

@@ -9,6 +9,7 @@ from attrs import define
 
 from .._names import check_name, infer_name
 from .._signature import inspect_callable
+from ..cache._policy import check_policy
 from ._binding import Binder, make_binder
 from ._check import Check, make_check
 from ._task_options import Settings
@@ -21,6 +22,7 @@ class Spec:
     """One task."""
 
     name: str
+    environment: str
     function: Callable[..., Any]
     kind: TaskKind
     is_coroutine: bool
@@ -28,12 +30,18 @@ class Spec:
     takes_ctx: bool
     binder: Binder
     check_result: Check | None
+    returns: Any
+    """The annotation of its result."""
     settings: Settings
     is_simple: bool
     """Nothing is to be done but to run its coroutine, once. Most calls are of such tasks."""
+    is_served: bool
+    """There is more to its calls than its body: a cache, a queue."""
+    code: bytes | None = None
+    """The hash of its code, once it was asked for."""
 
 
-def make_spec(function: Any, name: str | None, settings: Settings) -> Spec:
+def make_spec(function: Any, name: str | None, settings: Settings, environment: str = "") -> Spec:
     """Return what is known of a task.
 
     Raises:
@@ -51,20 +59,38 @@ def make_spec(function: Any, name: str | None, settings: Settings) -> Spec:
     verb = "yields" if kind == "stream" else "returns"
     is_coroutine = inspect.iscoroutinefunction(function)
     once = settings.policy is None and settings.timeout is None
+    binder = make_binder(known, function, shape)
+    if settings.cache is not None:
+        check_policy(known, settings.cache, binder.signature.parameters)
     return Spec(
         name=known,
+        environment=environment,
         function=function,
         kind=kind,
         is_coroutine=is_coroutine,
         is_simple=is_coroutine and once and not shape.takes_ctx,
         takes_ctx=shape.takes_ctx,
-        binder=make_binder(known, function, shape),
+        binder=binder,
         check_result=make_check(shape.returns, owner=f"task {known!r}", verb=verb),
+        returns=shape.returns,
         settings=settings,
+        is_served=settings.cache is not None
+        or settings.queue is not None
+        or settings.interruptible,
     )
 
 
 def _check_effects(name: str, kind: TaskKind, settings: Settings) -> None:
+    if kind == "stream" and settings.queue is not None:
+        raise ValueError(
+            f"queue has no effect on task {name!r}, which yields: it goes on only as its reader "
+            "does, in that one's place; give the queue to the task that reads it"
+        )
+    if kind == "stream" and settings.cache is not None:
+        raise ValueError(
+            f"cache has no effect on task {name!r}, which yields: what it has yielded is gone "
+            "before it is known how it ends; cache='disable' it, and cache the task that reads it"
+        )
     if kind == "stream" and (settings.policy is not None or settings.timeout is not None):
         option = "timeout" if settings.policy is None else "retries"
         raise ValueError(

@@ -2,14 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal, TypedDict
+from typing import Any, TypedDict
 
 from attrs import frozen
 
 from ...actors._restart import Backoff, RestartPolicy, RestartType
 from .._names import suggest
-
-CacheWord = Literal["auto", "disable", "override"]
+from ..cache._policy import CacheBehavior, CachePolicy, policy_of
 
 
 class SharedOptions(TypedDict, total=False):
@@ -19,8 +18,8 @@ class SharedOptions(TypedDict, total=False):
     """Attempts after the first one, whenever it fails."""
     timeout: float
     """Seconds that one attempt may take."""
-    cache: Any
-    """ "disable": no result is ever taken from a cache. There is no other yet."""
+    cache: CacheBehavior | CachePolicy
+    """ "auto": a result that is known is taken; "override": computed each time, and kept."""
     restart: RestartType | RestartPolicy
     """When it is tried again, in the words of a node: instead of `retries`."""
     max_restarts: int
@@ -30,7 +29,9 @@ class SharedOptions(TypedDict, total=False):
     shutdown: float
     """Seconds that a sync task's thread may go on after a cancel, before it is abandoned."""
     interruptible: bool
+    """Whether an engine may run it where it can be interrupted; stands in its action."""
     queue: str
+    """How many run at once, is configured for each queue."""
 
 
 class TaskOptions(SharedOptions, total=False):
@@ -48,6 +49,10 @@ class Settings:
     """None: it is never tried again."""
     timeout: float | None = None
     shutdown: float = 5.0
+    cache: CachePolicy | None = None
+    """None: its results are not cached."""
+    queue: str | None = None
+    interruptible: bool = False
 
 
 _TYPES: Mapping[str, tuple[str, tuple[type, ...]]] = {
@@ -59,11 +64,8 @@ _TYPES: Mapping[str, tuple[str, tuple[type, ...]]] = {
     "period": ("seconds", (int, float)),
     "backoff": ("a trouper.Backoff", (Backoff,)),
     "shutdown": ("seconds", (int, float)),
-}
-_CACHE_WORDS = ("auto", "disable", "override")
-_LATER = {
-    "interruptible": "nothing can interrupt a task of this machine",
-    "queue": "there are no queues",
+    "queue": ("the name of a queue", (str,)),
+    "interruptible": ("a bool", (bool,)),
 }
 
 
@@ -73,7 +75,6 @@ def check_options(owner: str, given: Mapping[str, Any]) -> Settings:
     Raises:
         TypeError: an option is unknown, or of a wrong type.
         ValueError: a value is not legal, or another one leaves it without effect; with the fix.
-        NotImplementedError: it has no effect yet, and so is not taken.
     """
     for option in given:
         if option not in TaskOptions.__annotations__:
@@ -82,16 +83,15 @@ def check_options(owner: str, given: Mapping[str, Any]) -> Settings:
     for option, (what, types) in _TYPES.items():
         if option in given:
             value = given[option]
-            if not isinstance(value, types) or isinstance(value, bool):
+            if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
                 raise TypeError(f"{option} of {owner} takes {what}, got {value!r}")
-    for option, reason in _LATER.items():
-        if option in given:
-            raise NotImplementedError(f"{option} of {owner}: {reason} yet; leave it out")
-    _check_cache(owner, given.get("cache", "disable"))
     return Settings(
         policy=_policy(owner, given),
         timeout=_seconds(owner, "timeout", given.get("timeout")),
         shutdown=_seconds(owner, "shutdown", given.get("shutdown")) or Settings().shutdown,
+        cache=policy_of(owner, given.get("cache", "disable")),
+        queue=given.get("queue"),
+        interruptible=given.get("interruptible", False),
     )
 
 
@@ -99,18 +99,6 @@ def _seconds(owner: str, option: str, value: float | None) -> float | None:
     if value is not None and not 0 < value < math.inf:
         raise ValueError(f"{option} of {owner} must be > 0 s and finite, got {value!r}")
     return value
-
-
-def _check_cache(owner: str, cache: object) -> None:
-    if cache == "disable":
-        return
-    if isinstance(cache, str) and cache not in _CACHE_WORDS:
-        raise ValueError(
-            f"cache of {owner} can't be {cache!r}; choose one of: {', '.join(_CACHE_WORDS)}"
-        )
-    raise NotImplementedError(
-        f"cache={cache!r} of {owner}: there is no cache yet; leave it out, or cache='disable'"
-    )
 
 
 def _policy(owner: str, given: Mapping[str, Any]) -> RestartPolicy | None:

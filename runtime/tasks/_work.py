@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Mapping
 from contextvars import copy_context
+from functools import partial
 from time import time
 from typing import Any, Protocol
 
@@ -26,8 +27,8 @@ from ._calls import Calls, calls_of
 from ._drive import drive
 from ._groups import current_group
 from ._outputs import Outputs, outputs_of, outputs_of_nodes
-from ._perform import perform
 from ._run import Run
+from ._served import in_queue, join_run, performer
 from ._spec import Spec
 from ._stream import last_of_stream
 from .errors import RuntimeUserError
@@ -73,6 +74,7 @@ class TaskWork:
         self._spec = spec
         self._args, self._named = spec.binder.bind(args, named)
         self.inputs: Mapping[str, Any] = spec.binder.as_mapping(self._args, self._named)
+        join_run(context, spec)
         self._calls: Calls = calls_of(context)
         self._root = Action(spec.name, spec.name, self._calls, None, None)
         self._calls.add(self._root)
@@ -132,7 +134,9 @@ class TaskWork:
         own.run(message_context.set, Settings(run_context=run).message_context)
         own.run(current_context.set, None)
         own.run(current_group.set, None)
-        do = last_of_stream if self._spec.kind == "stream" else perform
+        do = performer(self._spec, self._calls)
+        if self._spec.kind == "stream":
+            do = partial(in_queue, last_of_stream)
         return await drive(own.run, do(self._spec, self._root, base, self._args, self._named))
 
 
@@ -145,6 +149,7 @@ class WorkflowWork:
         self.name = workflow.name
         self.inputs: Mapping[str, Any] = {}
         self._context = context
+        join_run(context, None)
         self.execution: Execution = workflow.prepare(run_context=context)
         self._phase: Phase = "waiting"
         self._started = self._ended = 0.0

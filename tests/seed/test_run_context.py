@@ -113,6 +113,9 @@ EFFECTS = (
     Effect("interruptible", True, of_run("interruptible"), None, True),
     Effect("raw_data_path", "raw", of_context("raw_data_path"), "", "raw"),
     Effect("run_base_dir", "base", of_context("run_base_dir"), "", "base"),
+    Effect("queue", "gpu", of_run("queue"), None, "gpu"),
+    Effect("overwrite_cache", True, of_run("overwrite_cache"), False, True),
+    Effect("cache_lookup_scope", "run", of_run("cache_lookup_scope"), "global", "run"),
     Effect("disable_run_cache", True, of_context("disable_run_cache"), False, True),
     Effect("service_account", "robot", of_run("service_account"), None, "robot"),
     Effect("labels", {"team": "ml"}, of_run("labels"), {}, {"team": "ml"}),
@@ -125,6 +128,12 @@ EFFECTS = (
 """One row a parameter: its value, where it is looked at, what is seen without it and with it."""
 
 
+@pytest.fixture
+def queue_is_configured() -> None:
+    trouper.init(queues={"gpu": 1})
+
+
+@pytest.mark.usefixtures("queue_is_configured")
 @pytest.mark.parametrize("effect", EFFECTS, ids=lambda effect: effect.parameter)
 def test_every_parameter_has_an_effect_that_can_be_seen(effect: Effect) -> None:
     assert effect.observe({**effect.beside}) == effect.without

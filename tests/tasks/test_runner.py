@@ -414,9 +414,6 @@ def test_parameters_are_checked_when_they_are_given(
 @pytest.mark.parametrize(
     ("name", "value", "default"),
     [
-        ("queue", "gpu", None),
-        ("overwrite_cache", True, False),
-        ("cache_lookup_scope", "run", "global"),
         ("env_vars", {"A": "b"}, None),
         ("copy_style", "all", "loaded_modules"),
         ("dry_run", True, False),

@@ -112,10 +112,10 @@ def test_what_is_no_task_is_refused() -> None:
             ValueError,
             r"RestartPolicy\(period=",
         ),
-        ({"cache": "auto"}, NotImplementedError, "cache='auto' of task 'body'"),
-        ({"cache": "sometimes"}, ValueError, "choose one of: auto, disable, override"),
-        ({"queue": "gpu"}, NotImplementedError, "queue of task 'body'"),
-        ({"interruptible": True}, NotImplementedError, "interruptible of task 'body'"),
+        ({"cache": 3}, TypeError, "cache of task 'body' takes a word or a trouper.CachePolicy"),
+        ({"cache": "sometimes"}, ValueError, "choose one of: auto, override, disable"),
+        ({"queue": 1}, TypeError, "queue of task 'body' takes the name of a queue, got 1"),
+        ({"interruptible": 1}, TypeError, "interruptible of task 'body' takes a bool, got 1"),
     ],
 )
 def test_options_are_checked_when_they_are_given(
