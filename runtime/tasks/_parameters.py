@@ -11,6 +11,8 @@ from attrs import frozen
 
 from ...actors._run_context import CacheScope, Mode, RunContext, read_only
 from .._names import suggest
+from ..io._location import parse_location
+from ..io._places import settle_places
 from ..logs._of_run import KEY as LOGS
 from ..logs._run_logs import LogFormat, RunLogs
 
@@ -115,11 +117,17 @@ class Parameters:
         return self.given.get(name, DEFAULTS.get(name))
 
     def run_context(self, run_name: str) -> RunContext:
-        """Return the context of a run."""
+        """Return the context of a run, with the places of its data.
+
+        Raises:
+            MissingExtra: one is in a bucket, and the library for those is not installed.
+            StorageError: `run_base_dir` may not be written.
+        """
         fields = {name: self.given[name] for name in _IN_CONTEXT if name in self.given}
         mode = self.given.get("mode", "local")
         kept = {LOGS: RunLogs(run_name, self.given)}
-        return RunContext(run_name=run_name, mode=mode, org=self.org, kept=kept, **fields)
+        context = RunContext(run_name=run_name, mode=mode, org=self.org, kept=kept, **fields)
+        return settle_places(context, None)
 
 
 def check_parameters(mode: Mode | None, given: Mapping[str, Any]) -> Parameters:
@@ -148,6 +156,9 @@ def check_parameters(mode: Mode | None, given: Mapping[str, Any]) -> Parameters:
     for name in _MAPPINGS:
         if name in values:
             values[name] = read_only(values[name], name)
+    for name in ("raw_data_path", "run_base_dir"):
+        if name in values:
+            parse_location(values[name], name)
     _refuse_contradictions(values)
     _refuse_what_comes_later(values)
     if "name" in values:
@@ -173,10 +184,4 @@ def _refuse_what_comes_later(values: Mapping[str, Any]) -> None:
         if name in values and values[name] != DEFAULTS.get(name):
             raise NotImplementedError(
                 f"{name}={values[name]!r} has no effect, because {reason} yet; leave it out"
-            )
-    for name in ("raw_data_path", "run_base_dir"):
-        path = str(values.get(name, ""))
-        if "://" in path and not path.startswith("file://"):
-            raise NotImplementedError(
-                f"{name}={path!r}: there is no object storage yet; give a local path"
             )

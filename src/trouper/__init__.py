@@ -6,6 +6,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from . import errors as errors
+    from . import io as io
     from .runtime._face import *  # noqa: F403  # the list of names stands there
 else:
     # `trouper --help` must not wait for trio and all the rest (PEP 562).
@@ -17,7 +18,8 @@ else:
 
         public = {key: value for key, value in vars(_face).items() if not key.startswith("_")}
         # `from . import errors` would ask for the attribute first, and so come here again.
-        public["errors"] = import_module(".errors", __name__)
+        for module in ("errors", "io"):
+            public[module] = import_module(f".{module}", __name__)
         globals().update(public)
         return globals()
 

@@ -4,6 +4,7 @@ import io
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr
+from pathlib import Path
 from typing import Any
 
 from attrs import field, frozen
@@ -80,3 +81,9 @@ def root_logger_changes(given: Given) -> bool:
         before = list(logging.getLogger().handlers)
         during = in_a_task(lambda context: list(logging.getLogger().handlers))(given)
     return bool(during != before)
+
+
+def base_dir(given: Given) -> str:
+    """Return the run's base directory; "made up" if nobody has given it one."""
+    found: str = of_context("run_base_dir")(given)
+    return "made up" if Path(found).name.startswith(("trouper-", "probe-")) else found

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 import trouper
+from harness.buckets import Buckets, bucket_server, buckets, cloud_library
 from harness.effects import (
     Effect,
+    base_dir,
     first_of_a_printed_line,
     levels_logged,
     of_action,
@@ -21,6 +23,8 @@ from harness.effects import (
 )
 from harness.pages import Block, blocks, table
 from trouper.runtime.tasks._parameters import _LATER
+
+__all__ = ["bucket_server", "buckets", "cloud_library"]
 
 PAGE = Path(__file__).with_name("run-context.md")
 PARAMETERS_OF_THE_PAGE = (
@@ -89,11 +93,37 @@ def test_all_parameters_are_optional() -> None:
     assert {"mode", *RunParameters.__annotations__} == set(names_of_parameters())
 
 
-def test_the_second_snippet_says_what_it_lacks(tmp_path: Path) -> None:
-    """There is no object storage yet: nothing runs, and no folder called `s3:` is made (F42)."""
-    first = as_ours(0).partition("if __name__")[0]
-    with pytest.raises(NotImplementedError, match="s3://my-bucket/runs/experiment-42/"):
-        run_program(tmp_path, first, as_ours(1))
+OFFLOADING = """
+import trouper
+
+env = trouper.TaskEnvironment("offloading")
+
+@env.task
+async def root() -> trouper.io.File:
+    return await trouper.io.File.asave("out.txt", "a large thing")
+"""
+
+
+def test_the_second_snippet_sends_all_offloaded_outputs_to_the_bucket(
+    tmp_path: Path, buckets: Buckets
+) -> None:
+    """And no folder called `s3:` is made (F42)."""
+    run_program(tmp_path, as_ours(0).partition("if __name__")[0], as_ours(1))
+    assert buckets.keys("my-bucket") == []  # a number is no offloaded type
+    run_program(tmp_path, OFFLOADING, as_ours(1))
+    [key] = buckets.keys("my-bucket")
+    assert key.startswith("runs/experiment-42/root-")
+    assert key.endswith("/out.txt")
+    assert not (tmp_path / "s3:").exists()
+
+
+def test_the_second_snippet_names_the_extra_where_it_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F42: nothing runs, nothing is contacted, no folder is made."""
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    with pytest.raises(trouper.io.MissingExtra, match=r"pip install 'trouper\[cloud\]'"):
+        run_program(tmp_path, OFFLOADING, as_ours(1))
     assert [each.name for each in tmp_path.iterdir()] == ["program.py"]
 
 
@@ -112,7 +142,7 @@ EFFECTS = (
     Effect("version", "v7", of_context("version"), "", "v7"),
     Effect("interruptible", True, of_run("interruptible"), None, True),
     Effect("raw_data_path", "raw", of_context("raw_data_path"), "", "raw"),
-    Effect("run_base_dir", "base", of_context("run_base_dir"), "", "base"),
+    Effect("run_base_dir", "base", base_dir, "made up", "base"),
     Effect("queue", "gpu", of_run("queue"), None, "gpu"),
     Effect("overwrite_cache", True, of_run("overwrite_cache"), False, True),
     Effect("cache_lookup_scope", "run", of_run("cache_lookup_scope"), "global", "run"),

@@ -399,8 +399,8 @@ async def test_a_live_name_is_refused_and_free_again_afterwards() -> None:
             "overwrite_cache and disable_run_cache contradict",
         ),
         ({"copy_bundle_to": Path("x")}, ValueError, "only with dry_run=True"),
-        ({"raw_data_path": "s3://my-bucket/runs/"}, NotImplementedError, "no object storage yet"),
-        ({"run_base_dir": "gs://my-bucket/"}, NotImplementedError, "no object storage yet"),
+        ({"raw_data_path": "s3:/my-bucket/runs/"}, ValueError, "raw_data_path can't be 's3:/my"),
+        ({"run_base_dir": "ftp://host/"}, ValueError, "write a local path, file:///..., s3://"),
     ],
 )
 def test_parameters_are_checked_when_they_are_given(
