@@ -1,5 +1,7 @@
 """How a question can fail. Each says what to do about it."""
 
+from collections.abc import Mapping
+
 import trio
 
 from ._failure import FailureSummary
@@ -54,11 +56,23 @@ class AskCycle(RuntimeError):
 
     Attributes:
         path: the nodes, each waiting for the next one, the asker first and last.
+        behind: nodes that wait for these, and go on when they do.
+        lines: node -> where it waits, as `file:line in function`; of those in `path` and `behind`.
     """
 
-    def __init__(self, message: str, path: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        message: str,
+        path: tuple[str, ...],
+        behind: tuple[str, ...] = (),
+        lines: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(message)
         self.path = path
+        self.behind = behind
+        self.lines = dict(lines or {})
+        for node, line in self.lines.items():
+            self.add_note(f"{node!r} waits at {line}")
 
 
 for _public in (NoReply, AskFailed, AskTimeout, TargetRestarting, AskCycle):

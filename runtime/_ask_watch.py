@@ -5,6 +5,7 @@ cost more than the asking.
 """
 
 import math
+import sys
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ from ..actors._child import ActorChild
 from ..actors._lease import Leases
 from ..actors._lifecycle import State
 from ..actors._workers import leases_of
+from ..channels._lane import Lane
+from ._user_line import user_line, waits_at
 
 if TYPE_CHECKING:
     from ._execution import Execution
@@ -89,14 +92,14 @@ class AskWatch:
         if lasting:
             question = lasting[-1]
             assert question.asked_by is not None
-            question.fail(cycle_error(waits, question.asked_by.name))
+            question.fail(self._error(waits, question.asked_by.name))
 
     def find_cycle(self, question: Question) -> AskCycle | None:
         """Return why a question could never be answered, if that is so."""
         asker = question.asked_by
         assert asker is not None
         waits = self.waits()
-        return cycle_error(waits, asker.name) if asker.name in find_stuck(waits) else None
+        return self._error(waits, asker.name) if asker.name in find_stuck(waits) else None
 
     def waits(self) -> Waits:
         """Return whom the hands of those wait for that a question leads to, or comes from."""
@@ -137,25 +140,62 @@ class AskWatch:
         if question is not None:
             inner = [each for each in self.owners.values() if question in each.parents]
             return question.held_by(inner) or {question.to}
-        for outlet in child.all_outlets():
-            for lane in outlet.lanes:
-                if owner is not None and lane.blocked.parked is owner:
-                    return {lane.target}
-        return ()
+        return {lane.target for lane, task in _full(child) if owner is not None and task is owner}
+
+    # -- telling -----------------------------------------------------------------------------
+
+    def _error(self, waits: Waits, asker: str) -> AskCycle:
+        """Return what the asker is told (case X24): the ring, who waits behind it, and where."""
+        path = find_path(waits, asker)
+        behind = self._behind(path)
+        names = " -> ".join(map(repr, path))
+        tail = f"; behind them wait {', '.join(map(repr, behind))}" if behind else ""
+        if path == (asker, asker):
+            text = (
+                f"{asker!r} asks itself while it handles a message, so that nobody would take the "
+                "question; call the method, or ask from an actor with concurrency=n"
+            )
+        else:
+            text = (
+                f"nodes wait for one another, each for a reply or for room: {names}{tail}; let one "
+                "of them send instead of ask, give it concurrency=n, or a larger capacity"
+            )
+        lines = {name: self._line(name) for name in dict.fromkeys((*path, *behind))}
+        return AskCycle(text, path, behind, {name: line for name, line in lines.items() if line})
+
+    def _behind(self, path: Collection[str]) -> tuple[str, ...]:
+        """Return all other nodes that wait for these, in the order of the graph."""
+        waits: dict[str, list[Collection[str]]] = {}
+        for name, cell in self._execution.cells.items():
+            hands = self._hands(name)
+            if hands is None and isinstance(cell.child, ActorChild):
+                # A source has never asked for a message: nobody knows which of its tasks it is.
+                is_source = cell.child.mailbox.owner is None
+                full = {lane.target for lane, _ in _full(cell.child)}
+                hands = [full] if is_source and full else None
+            if hands is not None:
+                waits[name] = hands
+        stuck = find_stuck(waits)
+        return tuple(name for name in self._execution.cells if name in stuck and name not in path)
+
+    def _line(self, name: str) -> str:
+        """Return where a node waits; "" if that is not known."""
+        cell = self._execution.cells.get(name)
+        if cell is None or not isinstance(cell.child, ActorChild):
+            return ""
+        asking = [task for task, each in self.owners.items() if _is_by(each, name)]
+        tasks = [*asking, *(task for _, task in _full(cell.child))]
+        running = trio.lowlevel.current_task()
+        if not tasks:
+            return ""
+        return user_line(sys._getframe()) if tasks[0] is running else waits_at(tasks[0])
 
 
-def cycle_error(waits: Waits, asker: str) -> AskCycle:
-    """Return what the asker is told."""
-    path = find_path(waits, asker)
-    names = " -> ".join(map(repr, path))
-    if path == (asker, asker):
-        text = (
-            f"{asker!r} asks itself while it handles a message, so that nobody would take the "
-            "question; call the method, or ask from an actor with concurrency=n"
-        )
-    else:
-        text = (
-            f"nodes wait for one another, each for a reply or for room: {names}; let one of them "
-            "send instead of ask, give it concurrency=n, or a larger capacity"
-        )
-    return AskCycle(text, path)
+def _full(child: ActorChild) -> list[tuple[Lane, trio.lowlevel.Task]]:
+    """Return the lanes in front of which a task of a node waits for room, and that task."""
+    lanes = (lane for outlet in child.all_outlets() for lane in outlet.lanes)
+    return [(lane, lane.blocked.parked) for lane in lanes if lane.blocked.parked is not None]
+
+
+def _is_by(question: Question, name: str) -> bool:
+    return question.asked_by is not None and question.asked_by.name == name

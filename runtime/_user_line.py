@@ -29,6 +29,13 @@ def user_line(frame: FrameType) -> str:
     return _place(own) if own is frames[0] else f"{_place(own)} (in {_place(frames[0])})"
 
 
+def waits_at(task: trio.lowlevel.Task) -> str:
+    """Return `file:line in function` of the user's innermost `await` of a task; "" if it runs."""
+    found = [each for each in task.iter_await_frames() if not _is_machinery(each[0])]
+    own = [each for each in found if not _is_library(each[0])] or found
+    return _place(*own[-1]) if own else ""
+
+
 def node_name(frame: FrameType) -> str | None:
     """Return the node or action that runs in these frames; None for a task of nobody's."""
     return next(filter(None, map(_node_of, _outwards(frame))), None)

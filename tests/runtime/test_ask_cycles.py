@@ -1,6 +1,8 @@
 """Nodes that wait for one another: found and named, instead of a wait for the time limit."""
 
+import linecache
 from collections.abc import AsyncIterator, Collection
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
@@ -175,6 +177,68 @@ async def test_sources_that_ask_one_another_are_found(autojump_clock: MockClock)
         await trio.sleep(5)
         assert found in ([("a", "b", "a")], [("b", "a", "b")])
         await run.drain()
+
+
+async def test_who_waits_behind_a_ring_is_named_and_where_each_waits(
+    autojump_clock: MockClock,
+) -> None:
+    """X24: the loop, and the tail: one that asks into it, and one that has no room before that."""
+    found: list[trouper.AskCycle] = []
+    workflow = trouper.Workflow()
+    a_asked = trio.Event()
+
+    @workflow.actor
+    async def feeds(ctx: Context) -> None:
+        for number in range(5):
+            await ctx.send(number)
+
+    @workflow.actor(depends_on={"feeds": trouper.Edge(capacity=1)})
+    async def asks_a(ctx: Context) -> None:
+        await a_asked.wait()
+        async for message in ctx:
+            with suppress(trouper.NodeEnded):
+                await ctx.ask(message, "a", timeout=1000)
+
+    @workflow.actor
+    async def a(ctx: Context) -> None:
+        async for _ in ctx:
+            a_asked.set()
+            await trio.sleep(1)  # until the tail has formed
+            try:
+                await ctx.ask("", "b", timeout=1000)
+            except trouper.AskCycle as cycle:
+                found.append(cycle)
+            await ctx.reply("")
+
+    @workflow.actor
+    async def b(ctx: Context) -> None:
+        await ctx.ask("begin", "a", timeout=1000)
+        async for _ in ctx:
+            await ctx.reply("")
+
+    async with workflow.open() as run:
+        await trio.sleep(5)
+        run.cancel()
+    [cycle] = found
+    assert (cycle.path, cycle.behind) == (("a", "b", "a"), ("feeds", "asks_a"))
+    assert "'a' -> 'b' -> 'a'; behind them wait 'feeds', 'asks_a'; let one of them" in str(cycle)
+    assert list(cycle.lines) == ["a", "b", "feeds", "asks_a"]
+    assert "<locals>.a" in cycle.lines["a"]
+    for name, call in {
+        "a": 'ctx.ask("", "b"',
+        "b": 'ctx.ask("begin"',
+        "feeds": "ctx.send(number)",
+        "asks_a": 'ctx.ask(message, "a"',
+    }.items():
+        file, line, *_ = cycle.lines[name].replace(" ", ":").split(":")
+        assert file == __file__
+        assert call in linecache.getline(file, int(line))
+    assert [note.split(" waits at ")[0] for note in cycle.__notes__] == [
+        "'a'",
+        "'b'",
+        "'feeds'",
+        "'asks_a'",
+    ]
 
 
 # -- deciding, without a run -----------------------------------------------------------------------
