@@ -1,7 +1,7 @@
 """What a task may know of the run it belongs to."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Literal, cast, get_args
 
@@ -11,6 +11,9 @@ from attrs import field, frozen
 Mode = Literal["local", "remote", "hybrid"]
 CacheScope = Literal["global", "project-domain", "run"]
 """Where a cached result may come from."""
+
+VERSION = "version"
+"""Where in `RunContext.kept` stands what computes the version: most runs never ask for it."""
 
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -74,7 +77,7 @@ class RunContext:
     domain: str | None = None
     org: str | None = None
     mode: Mode = field(default="local", validator=_check_mode)
-    version: str = ""
+    _version: str = field(default="", alias="version")
     raw_data_path: str = ""
     run_base_dir: str = ""
     custom_context: Mapping[str, str] = field(default=_NO_PAIRS, converter=read_only)
@@ -95,6 +98,12 @@ class RunContext:
     """The run's lightweight result map: `ctx.set_result`, `WorkflowResult.results`."""
     kept: dict[str, Any] = field(factory=dict[str, Any], repr=False, eq=False)
     """What the runtime keeps for as long as the run goes on: its actions."""
+
+    @property
+    def version(self) -> str:
+        """Version of the code that runs: as it was given, else what is computed from the code."""
+        compute: Callable[[], str] | None = self.kept.get(VERSION)
+        return self._version if self._version or compute is None else compute()
 
 
 ActionID.__module__ = RunContext.__module__ = "trouper"

@@ -75,6 +75,7 @@ from ._run import LiveRun as LiveRun
 from ._settings import Harness as Harness
 from ._stream import Stream as Stream
 from ._workflow import Workflow as Workflow
+from .bundle._manifest import BundleError as BundleError
 from .assets._errors import AssetDataError as AssetDataError
 from .assets._errors import AssetError as AssetError
 from .assets._errors import AssetGone as AssetGone

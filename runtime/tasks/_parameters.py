@@ -3,9 +3,10 @@
 Rule: none is accepted and ignored (known fault F30). What has no effect yet is refused by name.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Literal, TypedDict, get_args
+from typing import Any, Final, TypedDict, get_args
 
 from attrs import frozen
 
@@ -13,10 +14,11 @@ from ...actors._run_context import CacheScope, Mode, RunContext, read_only
 from .._names import suggest
 from ..io._location import parse_location
 from ..io._places import settle_places
+from ..bundle._manifest import CopyStyle
+from ..bundle._of_run import put_code
+from ..bundle._session import is_session
 from ..logs._of_run import KEY as LOGS
 from ..logs._run_logs import LogFormat, RunLogs
-
-CopyStyle = Literal["loaded_modules", "all", "none"]
 
 
 class RunParameters(TypedDict, total=False):
@@ -64,6 +66,8 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "copy_style": get_args(CopyStyle),
     "log_format": get_args(LogFormat),
 }
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}")
+"""It names a file, that of the bundle."""
 _MAPPINGS = ("env_vars", "labels", "annotations", "custom_context")
 DEFAULTS: Final[Mapping[str, object]] = {
     "overwrite_cache": False,
@@ -79,10 +83,8 @@ DEFAULTS: Final[Mapping[str, object]] = {
 
 _LATER: Mapping[str, str] = {
     "env_vars": "runs can't have variables of their own",
-    "copy_style": "there are no code bundles",
     "dry_run": "there are no code bundles",
     "copy_bundle_to": "there are no code bundles",
-    "interactive_mode": "nothing depends on it",
     "preserve_original_types": "there are no data frames",
 }
 """What has no effect yet, and why."""
@@ -125,7 +127,10 @@ class Parameters:
         """
         fields = {name: self.given[name] for name in _IN_CONTEXT if name in self.given}
         mode = self.given.get("mode", "local")
-        kept = {LOGS: RunLogs(run_name, self.given)}
+        interactive: bool = self.given.get("interactive_mode", is_session())
+        kept: dict[str, Any] = {LOGS: RunLogs(run_name, self.given)}
+        put_code(kept, self.get("copy_style"), interactive=interactive)
+        fields["interactive_mode"] = interactive
         context = RunContext(run_name=run_name, mode=mode, org=self.org, kept=kept, **fields)
         return settle_places(context, None)
 
@@ -161,6 +166,11 @@ def check_parameters(mode: Mode | None, given: Mapping[str, Any]) -> Parameters:
             parse_location(values[name], name)
     _refuse_contradictions(values)
     _refuse_what_comes_later(values)
+    if not _VERSION.fullmatch(values.get("version", "1")):
+        raise ValueError(
+            f"version can't be {values['version']!r}; it has 1 to 128 letters, digits, '-', '_', "
+            "'.' and '+', and begins with a letter or digit"
+        )
     if "name" in values:
         RunContext(run_name=values["name"])  # checks it (known fault F31)
     return Parameters(values)

@@ -21,6 +21,7 @@ from .._run import DRAIN_BUDGET
 from .._settings import Settings
 from .._watchdog import watch_loop
 from .._workflow import Workflow
+from ..bundle._of_run import say_code
 from ..logs._of_run import logs_of
 from ._action import Action, ActionReport, Phase, report
 from ._calls import Calls, calls_of
@@ -75,6 +76,7 @@ class TaskWork:
         self._args, self._named = spec.binder.bind(args, named)
         self.inputs: Mapping[str, Any] = spec.binder.as_mapping(self._args, self._named)
         join_run(context, spec)
+        say_code(context, spec.name, [spec.function])
         self._calls: Calls = calls_of(context)
         self._root = Action(spec.name, spec.name, self._calls, None, None)
         self._calls.add(self._root)
@@ -154,6 +156,7 @@ class WorkflowWork:
         self._phase: Phase = "waiting"
         self._started = self._ended = 0.0
         logs_of(context).incarnation_of = self._incarnation_of
+        say_code(context, workflow.name, [cell.node.obj for cell in self.execution.cells.values()])
 
     def _incarnation_of(self, node: str) -> int:
         cell = self.execution.cells.get(node)

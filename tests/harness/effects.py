@@ -83,6 +83,12 @@ def root_logger_changes(given: Given) -> bool:
     return bool(during != before)
 
 
+def version_is_computed(given: Given) -> bool:
+    """Tell whether it is the hash of a bundle."""
+    version: str = of_context("version")(given)
+    return len(version) == 20 and set(version) <= set("0123456789abcdef")
+
+
 def base_dir(given: Given) -> str:
     """Return the run's base directory; "made up" if nobody has given it one."""
     found: str = of_context("run_base_dir")(given)

@@ -20,6 +20,7 @@ from harness.effects import (
     of_context,
     of_run,
     root_logger_changes,
+    version_is_computed,
 )
 from harness.pages import Block, blocks, table
 from trouper.runtime.tasks._parameters import _LATER
@@ -139,7 +140,8 @@ EFFECTS = (
     Effect("project", "p", of_action("project"), None, "p"),
     Effect("domain", "d", of_action("domain"), None, "d"),
     Effect("name", "my-run", of_action("run_name"), "given", "my-run", beside={"name": "given"}),
-    Effect("version", "v7", of_context("version"), "", "v7"),
+    Effect("version", "v7", version_is_computed, True, False),
+    Effect("version", "v7", of_context("version"), "v6", "v7", beside={"version": "v6"}),
     Effect("interruptible", True, of_run("interruptible"), None, True),
     Effect("raw_data_path", "raw", of_context("raw_data_path"), "", "raw"),
     Effect("run_base_dir", "base", base_dir, "made up", "base"),
@@ -153,6 +155,8 @@ EFFECTS = (
     Effect("log_level", logging.DEBUG, levels_logged, ["WARNING"], ["DEBUG", "WARNING"]),
     Effect("log_format", "json", first_of_a_printed_line, "text", "{"),
     Effect("reset_root_logger", True, root_logger_changes, True, False),
+    Effect("copy_style", "none", version_is_computed, True, False),
+    Effect("interactive_mode", True, of_run("interactive_mode"), False, True),
     Effect("custom_context", {"k": "v"}, of_context("custom_context"), {}, {"k": "v"}),
 )
 """One row a parameter: its value, where it is looked at, what is seen without it and with it."""

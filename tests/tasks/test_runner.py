@@ -415,9 +415,7 @@ def test_parameters_are_checked_when_they_are_given(
     ("name", "value", "default"),
     [
         ("env_vars", {"A": "b"}, None),
-        ("copy_style", "all", "loaded_modules"),
         ("dry_run", True, False),
-        ("interactive_mode", True, None),
         ("preserve_original_types", True, False),
     ],
 )

@@ -1,0 +1,1 @@
+"""The code of a run, as one archive: what is in it, which version that is, and how it is packed."""
