@@ -9,7 +9,7 @@ import random
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import trio
 
@@ -56,11 +56,17 @@ from ._user_line import raised_at
 from ._watchdog import watch_loop
 from ._wiring import Cell, Wiring
 
+if TYPE_CHECKING:
+    from .workspace._recording import Recording
+
 log = logging.getLogger("trouper")
 
 
 class Execution:
     """The state of one run."""
+
+    recording: "Recording | None" = None
+    """What records it; None: it is in memory alone."""
 
     def __init__(
         self,
@@ -99,6 +105,8 @@ class Execution:
         self.sources = {name: cell for name, cell in self.cells.items() if is_source(cell)}
         self._supervisor: Supervisor | None = None
         self._nursery: trio.Nursery | None = None
+        self.on_end: Callable[[Child], None] | None = None
+        """Called when a node has ended, if the run is recorded."""
         self._declared = groups
         self.groups: Mapping[str, Supervised] = {}
         for cell in self.cells.values():
@@ -227,6 +235,8 @@ class Execution:
     # -- what the supervisor reports ---------------------------------------------------------
 
     def child_ended(self, child: Child) -> None:
+        if self.on_end is not None:
+            self.on_end(child)
         if isinstance(child, ActorChild) and child.state is not State.FAILED:
             warn_if_it_never_read(self.cells[child.name])
         for reader, key in self._readers.get(child.name, ()):
@@ -245,6 +255,8 @@ class Execution:
             self.sources_ended.set()
 
     def child_failed(self, child: Child, error: Exception, reason: str) -> None:
+        if self.on_end is not None:
+            self.on_end(child)
         if self.error is None:
             self.error, self.failed_node = error, child.name
             told = shown(error)

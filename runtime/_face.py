@@ -121,4 +121,7 @@ from .tasks._start import run as run
 from .tasks._stream import TaskStream as TaskStream
 from .workspace._project import Experiment as Experiment
 from .workspace._project import Project as Project
+from .workspace._run import Run as Run
+from .workspace._run_execution import RunExecution as RunExecution
+from .workspace._run_start import RunStart as RunStart
 from .workspace._workspace import Workspace as Workspace

@@ -45,6 +45,9 @@ class LiveRun(RunControl):
     async def __aenter__(self) -> "LiveRun":
         if self._execution.is_begun:
             raise RuntimeError("this run was entered before; call wf.open() again for another")
+        recording = self._execution.recording
+        if recording is not None:
+            recording.begin(self._execution)
         self._nursery = trio.open_nursery()
         nursery = await self._nursery.__aenter__()
         started = trio.Event()
@@ -69,7 +72,20 @@ class LiveRun(RunControl):
             else:
                 self.cancel(f"the block that opened it raised {exc!r}")
         finally:
+            await self._leave(exc)
+
+    async def _leave(self, exc: BaseException | None) -> None:
+        recording = self._execution.recording
+        try:
             await self._nursery.__aexit__(None, None, None)
+        except BaseException as error:
+            exc = error
+            raise
+        finally:
+            if recording is not None:
+                recording.end(self._execution, exc)
+        if recording is not None and recording.failure is not None and exc is None:
+            raise recording.failure
 
     @property
     def name(self) -> str:

@@ -308,9 +308,12 @@ class Workflow:
         """Run the graph to its end and return how it ended; never raises for a failed node.
 
         Args:
-            run: a workspace's run; there are no workspaces yet, so it is refused.
-            run_context: the run to belong to; None: a new one, in memory.
-            profile_config: `ctx.config`: a resolved profile, or a plain mapping.
+            run: a workspace's run, which begins and ends with this execution: `experiment.run()`,
+                or `run.resume()` and `run.rerun()` of one that has ended.
+            run_context: the run to belong to, as `run.start()` opens one; None: a new one, in
+                memory.
+            profile_config: `ctx.config`: a resolved profile, or a plain mapping. Not beside a run,
+                which has its own.
             config: keys that win over those of `profile_config`.
             deps: `ctx.deps`.
             state: `ctx.state`, shared by all tasks of this execution.
@@ -318,6 +321,8 @@ class Workflow:
 
         Raises:
             GraphError: the graph can't run.
+            ValueError: `run`, `run_context` and a configuration contradict one another.
+            StoreError: `run` goes on, has ended, or can't be recorded; nothing has run.
         """
         execution = self.prepare(
             run=run,
@@ -328,6 +333,8 @@ class Workflow:
             state=state,
             harness=harness,
         )
+        if execution.recording is not None:
+            return await execution.recording.execute(execution)
         await execution.run()
         return execution.result()
 
@@ -346,26 +353,31 @@ class Workflow:
             is_open: whether nodes without an upstream take messages from outside.
             options: as in `execute`.
         """
-        run = options.get("run")
-        if run is not None:
-            raise NotImplementedError(
-                f"run={run!r}: there are no workspaces yet; leave run= out, the run is in memory"
-            )
         self.check()
-        run_context = options.get("run_context")
+        run_context, recording = options.get("run_context"), None
+        if options.get("run") is not None or (run_context is not None and run_context.kept):
+            from .workspace._recording import recording_for
+
+            recording = recording_for(options)
         if run_context is not None and run_context.mode != "local":
             raise NotImplementedError(
                 f"mode={run_context.mode!r}: there is no engine for it yet; use mode='local'"
             )
+        if recording is None:
+            config = resolve_config(options.get("profile_config"), options.get("config"))
+        else:
+            run_context, config = recording.run_context, recording.config
         settings = Settings(
             state=options.get("state"),
             deps=options.get("deps"),
-            config=resolve_config(options.get("profile_config"), options.get("config")),
+            config=config,
             run_context=run_context or RunContext(run_name=generate_run_name(self.name)),
             is_open=is_open,
             harness=options.get("harness") or Harness(),
         )
-        return Execution(self.name, self._resolved(), settings, self._groups, self._readers)
+        execution = Execution(self.name, self._resolved(), settings, self._groups, self._readers)
+        execution.recording = recording
+        return execution
 
 
 Workflow.__module__ = "trouper"

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from attrs import define, field
 
+from ...actors._secret import mask_text
 from ._actions import storable
 from ._claiming import let_fall_out, lost_claim, take
 from ._connections import Connections
@@ -27,8 +28,8 @@ _LATEST = "(SELECT max(number) FROM execution WHERE run = run.id)"
 _OF_KEY = "run.project = ? AND run.experiment = ? AND run.name = ?"
 _SHOWN = 10
 """At most so many runs of one name stand in an error."""
-_LONGEST_TRACE = 1 << 18
-"""Characters; of a longer one the end is kept, where the error stands."""
+_LONGEST_TEXT = 1 << 18
+"""Characters of an error and its traceback; of a longer one the end is kept, where it stands."""
 
 
 @define(eq=False, kw_only=True)
@@ -84,18 +85,26 @@ class Runs:
         Raises:
             ClaimLost: another process took this one for dead, or the end is recorded already.
         """
-        said = (error_code, error, None if trace is None else trace[-_LONGEST_TRACE:])
+        said = (error_code, *(None if each is None else mask_text(each) for each in (error, trace)))
         with self._connections.writing() as db:
             db.execute(
                 "UPDATE execution SET phase = ?, ended = ?, outputs = ?, error_code = ?, "
                 "error = ?, trace = ? WHERE id = ? AND token = ? AND ended IS NULL",
                 (
-                    *(phase, self._clock(), outputs, *map(storable, said)),
+                    *(phase, self._clock(), outputs, *(storable(_end_of(each)) for each in said)),
                     *(claim.execution, claim.token),
                 ),
             )
             if not db.changes():
                 raise lost_claim(db, claim)
+
+    def name_target(self, claim: Claim, target: str) -> None:
+        """Say what an execution runs, if nothing was known of it when it began."""
+        with self._connections.writing() as db:
+            db.execute(
+                "UPDATE execution SET target = ? WHERE id = ? AND token = ? AND target = ''",
+                (storable(target), claim.execution, claim.token),
+            )
 
     def beat(self, claim: Claim) -> bool:
         """Say that this execution lives; return whether its abort was asked for.
@@ -259,6 +268,10 @@ class Runs:
             (project, name, {} if params is None else msgspec.json.decode(params))
             for project, name, params in rows
         ]
+
+
+def _end_of(text: str | None) -> str | None:
+    return None if text is None else text[-_LONGEST_TEXT:]
 
 
 def _ambiguous(name: str, runs: Sequence[str]) -> str:

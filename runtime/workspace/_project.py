@@ -8,7 +8,7 @@ from ..store._records import DEFAULT_SCOPE, RunKey
 from ._names import check_run_id, folder_of
 from ._run import Run
 from ._run_id import checked_params, derived_id, fresh_id
-from ._scope import Scope
+from ._scope import Scope, ScopeKind
 
 if TYPE_CHECKING:
     from ._workspace import Workspace
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Project(Scope):
     """Experiments that belong together. From `workspace.project(name)`."""
 
-    kind = "project"
+    kind: ScopeKind = "project"
 
     def __init__(self, name: str, workspace: "Workspace") -> None:
         super().__init__(name, workspace.path / "projects" / folder_of(name, "project"), workspace)
@@ -45,7 +45,7 @@ class Project(Scope):
 class Experiment(Scope):
     """Runs that answer one question. From `project.experiment(name)`."""
 
-    kind = "experiment"
+    kind: ScopeKind = "experiment"
 
     def __init__(self, name: str, project: Project, params: Mapping[str, Any] | None) -> None:
         super().__init__(

@@ -1,7 +1,7 @@
 """What workspace, project, experiment and run have in common: a name, a place, and a parent."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from ..store._store import Store
@@ -16,7 +16,7 @@ class Scope:
     Nothing of it is on disk until something is kept in it.
     """
 
-    kind: ClassVar[ScopeKind]
+    kind: ScopeKind
 
     def __init__(self, name: str, path: Path | None, parent: "Scope | None") -> None:
         self._name = name

@@ -14,7 +14,7 @@ from ..store._errors import NoWorkspace, StoreReadOnly
 from ..store._records import DEFAULT_SCOPE, Phase
 from ._project import Project
 from ._run import Run, run_of
-from ._scope import Scope
+from ._scope import Scope, ScopeKind
 
 if TYPE_CHECKING:
     from ..store._store import Store
@@ -29,7 +29,7 @@ class Workspace(Scope):
     recorded is on disk also without.
     """
 
-    kind = "workspace"
+    kind: ScopeKind = "workspace"
 
     def __init__(
         self,

@@ -197,10 +197,10 @@ async def test_a_run_has_a_name_of_its_own_or_the_given_one() -> None:
     assert (result.run_name, result.workflow) == ("mine", "flow")
 
 
-async def test_a_workspace_run_is_refused_with_the_way_out() -> None:
+async def test_what_is_no_run_is_refused_with_the_way_out() -> None:
     wf = trouper.Workflow()
     wf.task(name="t")(sleeps(0))
-    with pytest.raises(NotImplementedError, match=r"run='x': there are no workspaces yet; leave"):
+    with pytest.raises(TypeError, match=r"run= takes a run, from experiment\.run\(\), got 'x'"):
         await wf.execute(run="x")
 
 

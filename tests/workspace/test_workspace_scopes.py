@@ -219,6 +219,7 @@ def test_a_workspace_is_where_it_was_configured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TROUPER_HOME")
     assert trouper.Workspace().path == tmp_path / ".trouper"
     monkeypatch.setenv("TROUPER_HOME", str(tmp_path / "home"))
     with trouper.Workspace() as workspace:
