@@ -75,7 +75,6 @@ from ._run import LiveRun as LiveRun
 from ._settings import Harness as Harness
 from ._stream import Stream as Stream
 from ._workflow import Workflow as Workflow
-from .bundle._manifest import BundleError as BundleError
 from .assets._errors import AssetDataError as AssetDataError
 from .assets._errors import AssetError as AssetError
 from .assets._errors import AssetGone as AssetGone
@@ -93,6 +92,7 @@ from .assets._records import LogAsset as LogAsset
 from .assets._records import MessageRef as MessageRef
 from .assets._records import OutputAsset as OutputAsset
 from .assets._records import Producer as Producer
+from .bundle._manifest import BundleError as BundleError
 from .cache._policy import CachePolicy as CachePolicy
 from .cache._use import CacheUse as CacheUse
 from .logs._line import LogLine as LogLine

@@ -7,7 +7,6 @@ from typing import IO, Any
 
 from attrs import define, field
 
-from ._archive import write_archive
 from ._files import all_files, loaded_files
 from ._manifest import BundleError, CopyStyle, Manifest, make_manifest
 from ._root import file_of, root_of
@@ -92,4 +91,6 @@ class Bundle:
             BundleError: a file was changed meanwhile.
             OSError: a file can't be read, or `out` not written.
         """
+        from ._archive import write_archive  # here, for most runs never need it
+
         write_archive(out, self.manifest, self.files, self.typed)

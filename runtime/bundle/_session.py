@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from hashlib import blake2b
 from types import CodeType
-from typing import Any
+from typing import Any, TypeGuard
 
 
 def is_session() -> bool:
@@ -66,5 +66,9 @@ def _feed(hashed: Any, code: CodeType) -> None:
             _feed(hashed, constant)
         else:
             # The order of a set is another one in each process.
-            plain = sorted(map(repr, constant)) if isinstance(constant, frozenset) else constant
+            plain = sorted(map(repr, constant)) if _is_set(constant) else constant
             hashed.update(repr(plain).encode())
+
+
+def _is_set(value: object) -> TypeGuard[frozenset[object]]:
+    return isinstance(value, frozenset)

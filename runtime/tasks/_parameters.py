@@ -12,11 +12,11 @@ from attrs import frozen
 
 from ...actors._run_context import CacheScope, Mode, RunContext, read_only
 from .._names import suggest
-from ..io._location import parse_location
-from ..io._places import settle_places
 from ..bundle._manifest import CopyStyle
 from ..bundle._of_run import put_code
 from ..bundle._session import is_session
+from ..io._location import parse_location
+from ..io._places import settle_places
 from ..logs._of_run import KEY as LOGS
 from ..logs._run_logs import LogFormat, RunLogs
 
