@@ -1,5 +1,6 @@
 """`ctx.artifact`: files that a task saves, each a new version under its name."""
 
+import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
 from functools import partial
@@ -8,6 +9,7 @@ from typing import IO, Any, TypeGuard, cast
 import trio
 
 from ...actors._task_context import TaskContext
+from ..store._errors import StoreError
 from ._contents import contents_of, mime_of
 from ._errors import AssetDataError, AssetError
 from ._incoming import Incoming
@@ -15,6 +17,8 @@ from ._names import file_of
 from ._producing import Producing
 from ._records import ArtifactAsset, Producer, Use
 from ._shelf import Shelf
+
+_log = logging.getLogger("trouper")
 
 Tags = Iterable[str] | Mapping[str, str] | None
 
@@ -165,10 +169,17 @@ def note_use(
     context: TaskContext[Any, Any, Any] | None,
     asset: str,
 ) -> None:
-    """Record that a task has read an asset, the first time it does."""
+    """Record that a task has read an asset, the first time it does.
+
+    Where that can't be written it is logged: a full disk does not keep anybody from reading.
+    """
     who = producing.note_read(context, asset)
-    if who is not None:
+    if who is None or shelf.store.connections.place.read_only:
+        return
+    try:
         shelf.append(Use(asset=asset, at=time.time(), producer=who))
+    except (AssetError, StoreError) as error:
+        _log.warning("that %r has read an asset is not recorded: %s", who.task, error)
 
 
 def _comes_async(data: object) -> TypeGuard[AsyncIterable[Any]]:

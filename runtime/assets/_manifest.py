@@ -139,21 +139,25 @@ def read_manifest(path: Path, token: str = "", known: int = 0) -> Read | None:
     """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    try:
+        return _read(fd, path, token, known)
     except OSError as error:
         raise ManifestDamaged(f"{str(path)!r} can't be read: {error.strerror}") from error
-    try:
-        size = end_of_lines(fd, os.fstat(fd).st_size)
-        head, start = _head(fd, path, size)
-        if head is None:
-            return None
-        is_anew = head.token != token or not start <= known <= size
-        begin = start if is_anew else known
-        lines = list(_parsed(fd, path, begin, size))
-        return Read(token=head.token, size=size, is_anew=is_anew, lines=lines)
     finally:
         os.close(fd)
+
+
+def _read(fd: int, path: Path, token: str, known: int) -> Read | None:
+    size = end_of_lines(fd, os.fstat(fd).st_size)
+    head, start = _head(fd, path, size)
+    if head is None:
+        return None
+    is_anew = head.token != token or not start <= known <= size
+    begin = start if is_anew else known
+    lines = list(_parsed(fd, path, begin, size))
+    return Read(token=head.token, size=size, is_anew=is_anew, lines=lines)
 
 
 def _read_from(fd: int, path: Path, known: int) -> list[Line]:
