@@ -23,8 +23,9 @@ from ._record import Child as Child
 from ._record import Hook as Hook
 from ._record import Keeper as Keeper
 from ._record import Probe as Probe
+from ._rejected import origin_of, rejected_by
 from ._restart_on import Verdict
-from ._resume import gives_up_message, origin_of, resumes
+from ._resume import gives_up_message, resumes
 from ._stopping import Stopping
 from ._task_context import TaskContext
 from ._timeout import failure_of
@@ -255,17 +256,22 @@ class ActorChild(Child):
             self.scope.cancel()  # which takes the Cancelled in, so that it goes no further
         if isinstance(rest, Exception):
             now = trio.current_time()
-            self.attempt = 0 if box.leased is None else box.leased.attempt
+            before = rejected_by(rest) if box.leased is None else None
+            if before is not None:  # in a block of `ctx.leased()`
+                self.attempt, self.gave_up = before.attempt, before.gave_up
+                self.failed_over = before.origin
+            else:
+                self.attempt = 0 if box.leased is None else box.leased.attempt
+                self.gave_up = box.is_last_attempt()
+                self.failed_over = None if box.leased is None else origin_of(box.leased)
             if self.attempt == 1:
                 # It has got on: the delays begin anew. Else they would stretch failures over one
                 # message after the other beyond the period, and none of them would escalate.
                 self.streak = 0
-            self.gave_up = box.is_last_attempt()
-            self.failed_over = None if box.leased is None else origin_of(box.leased)
             summary = self.note_failure(rest, now)
             if gives_up_message(self, box, summary):
                 pass  # `restart_on` says so
-            elif box.reject(summary):
+            elif box.reject(summary) if before is None else before.counts:
                 self.count_failure(now)
             return "failed"
         self._return_lease(box)

@@ -2,17 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from ..channels._envelope import Envelope, Origin
 from ._failure import FailureSummary, summarize
 from ._mailbox import Mailbox
+from ._rejected import origin_of
 
 if TYPE_CHECKING:
     from ._child import ActorChild
     from ._record import Keeper
-
-
-def origin_of(envelope: "Envelope[object]") -> Origin:
-    return envelope.origin or (envelope.source, envelope.seq)
 
 
 def gives_up_message(child: "ActorChild", box: Mailbox, summary: FailureSummary) -> bool:

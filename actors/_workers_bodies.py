@@ -23,6 +23,7 @@ from ._cancelled import stray_cancel
 from ._child import ActorChild, Behaviour, Child
 from ._current import current_context
 from ._driver import drive_generator, is_own_end
+from ._rejected import rejected_by
 from ._timeout import failure_of
 from ._workers import Worker
 from ._workers_outputs import current_lease
@@ -142,7 +143,9 @@ class Crew:
         """Reject what a body has in hand, and let the others come to their end."""
         if self.failure is not None:
             child, now = self._child, trio.current_time()
-            if worker.reject(child.note_failure(failure, now)):
+            before = rejected_by(failure) if worker.leased is None else None
+            summary = child.note_failure(failure, now)
+            if worker.reject(summary) if before is None else before.counts:
                 child.count_failure(now)
             return
         self.failure = failure

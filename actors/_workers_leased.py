@@ -13,6 +13,7 @@ from ._cancelled import stray_cancel
 from ._driver import is_own_end
 from ._failure import summarize
 from ._mailbox import Mailbox
+from ._rejected import Rejected, mark, origin_of
 from ._timeout import failure_of
 from ._workers import Worker
 from ._workers_outputs import current_lease
@@ -79,13 +80,19 @@ class Leased(Generic[T]):
         """Settle what an error has ended; return whether the error goes no further."""
         failure = failure_of(worker, error) or stray_cancel(error)
         if isinstance(failure, Exception):
-            worker.reject(summarize(failure))
+            self._reject(worker, failure)
         else:
             worker.give_back(expired=failure is None and worker.is_expired())
         is_swallowed = self._close(worker, error)
         if is_swallowed and failure is not None:
             raise failure
         return is_swallowed
+
+    def _reject(self, worker: Worker, failure: Exception) -> None:
+        leased, is_last = worker.leased, worker.is_last_attempt()
+        counts = worker.reject(summarize(failure))
+        if leased is not None:
+            mark(failure, Rejected(leased.attempt, origin_of(leased), is_last, counts))
 
     def _close(self, worker: Worker, error: BaseException | None) -> bool:
         """Leave the cancel scope and the contexts; return whether the scope takes the error."""
