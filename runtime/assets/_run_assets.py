@@ -1,24 +1,29 @@
 """What `ctx.artifact`, `ctx.log` and the others of one execution are: its part in the workspace."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 from attrs import define, field
 
+from ...actors._assets import KEY as KEY
 from ...actors._task_context import TaskContext
+from ..store._errors import StoreError
+from ..store._records import RunKey
 from ..store._store import Store
+from ..workspace._names import folder_of
 from ._artifacts import Artifacts, note_use
 from ._checkpoints import Checkpoints, keep_checkpoint, newest_of_task
 from ._contents import contents_of
 from ._data_assets import DataAssets, data_assets_in
+from ._errors import AssetError
 from ._logs import Log
 from ._producing import Producing, set_active_task, task_of
 from ._records import Asset, CheckpointAsset, ErrorTraceAsset, OutputAsset
 from ._scope import Scope, chain, key_of, upwards
 from ._shelf import Shelf, shelf_at
 
-KEY = "assets"
-"""Where `RunContext.kept` has it."""
+_log = logging.getLogger("trouper")
 
 Context = TaskContext[Any, Any, Any] | None
 
@@ -106,11 +111,41 @@ class RunAssets:
         """
         self.shelf.close()
 
+    def finish(self) -> StoreError | None:
+        """Do so; return why what waited could not be written, if so.
+
+        A manifest that can't be written anew holds all the same.
+        """
+        try:
+            self.shelf.flush_logs()
+        except AssetError as error:
+            return StoreError(f"some lines of logs are lost: {error}")
+        try:
+            self.shelf.close()
+        except (AssetError, StoreError) as error:
+            _log.warning("the manifest of the run %r is not compacted: %s", self.key, error)
+        return None
+
+
+def assets_of_key(store: Store, key: RunKey, execution: int) -> RunAssets:
+    """Return the assets of a run, for one execution of it."""
+    folder = "/".join(
+        (
+            *("projects", folder_of(key.project, "project")),
+            *("experiments", folder_of(key.experiment, "experiment")),
+            *("runs", key.name),
+        )
+    )
+    producing = Producing(
+        run=key.name, project=key.project, experiment=key.experiment, execution=execution
+    )
+    return RunAssets(store, folder, producing)
+
 
 def open_run_assets(
     scope: Scope, *, execution: int | None = None, store: Store | None = None
 ) -> RunAssets:
-    """Return the assets of a run, to be put into `RunContext.kept` under `KEY`.
+    """Return the assets of a run, to be put into `RunContext.kept`.
 
     Args:
         execution: number of the attempt, from 1.

@@ -225,10 +225,15 @@ class Shelf:
         Who adds again later begins anew; nothing is lost by it.
         """
         self.flush_logs()
-        self.manifest.compact()
-        self.index(close=True)
+        if manifest_size(self.path):
+            self.manifest.compact()
+            self.index(close=True)
         with self._guard:
             self._untold = 0
+        self.release()
+        # Who wants it again gets a fresh one; who has it may go on with this one.
+        if self.store.shelves.get(self.key) is self:
+            self.store.shelves.pop(self.key, None)
 
     def release(self) -> None:
         try:
