@@ -3,13 +3,13 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench docs lint format soak constraints clean
+.PHONY: help setup demo test bench bench-peers docs lint format soak constraints clean
 
 # An active environment or a stray PYTHONPATH must not leak into ours.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("trouper needs Python 3.11 or newer") if sys.version_info < (3, 11) else None'
@@ -41,6 +41,14 @@ soak: $(READY) ## run the soak tests, a minute each (TROUPER_SOAK_SECONDS)
 bench: .venv/.ready-bench ## measure side by side with peers
 	$(BIN)/python -m benchmarks $(ARGS)
 
+.venv-peers/.ready: benchmarks/original/requirements.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+bench-peers: $(READY) .venv-peers/.ready ## measure tasks beside the original SDK
+	$(BIN)/python -m benchmarks.original --peer .venv-peers/bin/python $(ARGS)
+
 docs: $(READY) ## build the pages into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
@@ -66,6 +74,6 @@ constraints: ## resolve the newest allowed versions and write constraints.txt
 		&& cp "$$fresh"/frozen constraints.txt
 
 clean: ## remove everything that the targets made
-	rm -rf .venv site dist build htmlcov .coverage .coverage.* coverage.json
+	rm -rf .venv .venv-peers site dist build htmlcov .coverage .coverage.* coverage.json
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

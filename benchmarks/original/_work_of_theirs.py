@@ -1,0 +1,57 @@
+"""The tasks on the original SDK. Run by path, in an environment that has it and not trouper."""
+
+import asyncio
+import importlib
+import sys
+from typing import Any
+
+sys.path.insert(0, __file__.rpartition("/")[0])
+serve: Any = importlib.import_module("_serve").serve
+sdk: Any = importlib.import_module("flyte")
+
+env = sdk.TaskEnvironment("bench")
+
+
+@env.task
+async def increment(n: int) -> int:
+    return n + 1
+
+
+@env.task
+async def same(values: list[int]) -> list[int]:
+    return values
+
+
+@env.task
+async def one_by_one(calls: int) -> int:
+    total = 0
+    for _ in range(calls):
+        total = await increment(total)
+    return total
+
+
+@env.task
+async def side_by_side(calls: int) -> int:
+    return len(await asyncio.gather(*(increment(number) for number in range(calls))))
+
+
+@env.task
+async def with_list(calls: int, length: int) -> int:
+    values = list(range(length))
+    for _ in range(calls):
+        values = await same(values)
+    return len(values)
+
+
+def run(task: Any, *args: int) -> int:
+    outputs: Any = sdk.with_runcontext(mode="local").run(task, *args).outputs()
+    return int(outputs[0] if isinstance(outputs, tuple) else outputs)
+
+
+if __name__ == "__main__":
+    sdk.init()
+    serve(
+        {"one_by_one": one_by_one, "side_by_side": side_by_side, "with_list": with_list},
+        run,
+        {"version": getattr(sdk, "__version__", "?")},
+    )
