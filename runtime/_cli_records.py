@@ -55,7 +55,10 @@ def list_runs(
     profile: Annotated[str | None, Parameter(help="With this profile only.")] = None,
     phase: Annotated[
         Literal["running", "completed", "failed", "cancelled"] | None,
-        Parameter(help="In this phase only: running, completed, failed, cancelled."),
+        Parameter(
+            name=("--phase", "--status"),
+            help="In this phase only: running, completed, failed, cancelled.",
+        ),
     ] = None,
     label: Annotated[
         list[str] | None, Parameter(help="KEY=VALUE; of several, all have to be there.")

@@ -13,6 +13,7 @@ from cyclopts import App, CycloptsError, Parameter
 from ._cli_problem import Problem, user_traceback
 from ._cli_records import config_app, runs_app
 from ._cli_text import plain
+from .command._apps import add_to as add_workspace_commands
 from .command._run_flags import RunFlags
 from .command._run_options import RunOptions
 from .command._words import split_words
@@ -122,6 +123,7 @@ app = App(
 )
 app.command(runs_app)
 app.command(config_app)
+add_workspace_commands(app)
 
 _File = Annotated[
     str,
@@ -287,8 +289,7 @@ def _parsed(tokens: Sequence[str]) -> object:
 
 
 def _of(tokens: Sequence[str]) -> str:
-    commands = ("run", "check", "graph", "dead-letters", "runs", "config")
-    return f" {tokens[0]}" if tokens and tokens[0] in commands else ""
+    return f" {tokens[0]}" if tokens and tokens[0] in app.resolved_commands() else ""
 
 
 def _complain(text: str, code: int) -> int:

@@ -11,9 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 
-def serve(
-    tasks: Mapping[str, Any], run: Callable[..., int], about: Mapping[str, object]
-) -> None:
+def serve(tasks: Mapping[str, Any], run: Callable[..., int], about: Mapping[str, object]) -> None:
     """Say what this is, then run tasks until stdin ends.
 
     Args:

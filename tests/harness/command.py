@@ -155,6 +155,10 @@ class Terminal:
                 raise AssertionError(f"{text!r} never came: {self.shown}")
         return self.shown
 
+    def write(self, text: str) -> None:
+        """Type something."""
+        os.write(self._primary, text.encode())
+
     def finish(self) -> tuple[int, str]:
         """Wait for the end; return the exit code and all that was shown."""
         while self._read_some():

@@ -76,6 +76,7 @@ def test_runs_are_chosen_by_what_they_are(store: Store, trouper_command: Command
     assert chosen("--target", "other") == ["c"]
     assert chosen("--profile", "fast") == ["b"]
     assert chosen("--phase", "running") == ["d"]
+    assert chosen("--status", "completed") == ["c", "b", "a"]
     assert chosen("--label", "team=ml") == ["b", "a"]
     assert chosen("--label", "team=ml", "--label", "k=a=b") == ["b"]
 
