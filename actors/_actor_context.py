@@ -199,6 +199,8 @@ class ActorContext(TaskContext[StateT, DepsT, InputT], Generic[StateT, DepsT, In
     def release(self, envelope: Envelope[Any] | None = None) -> None:
         """Give the message in hand back: it comes again, and that was no failed attempt.
 
+        One that is given back more than `max_releases` times is a dead letter, `released`.
+
         Raises:
             RuntimeError, ValueError, TypeError: as `ack`.
         """

@@ -31,7 +31,7 @@ class DeadLetter(msgspec.Struct, frozen=True):
     """Who could not handle it."""
     envelope: Envelope[Any]
     reason: str
-    """`max_attempts`, `expired`, `invalid`, `stopped`, or why it was dropped."""
+    """`max_attempts`, `released`, `expired`, `invalid`, `stopped`, or why it was dropped."""
     attempts: tuple[Attempt, ...] = ()
     """Its failed deliveries, oldest first; the last 20."""
     placed: int = 0

@@ -53,14 +53,14 @@ def reject(box: Leases, reason: str | Exception, envelope: Envelope[Any] | None)
 def release(box: Leases, envelope: Envelope[Any] | None) -> None:
     """Give back what is in hand, or one envelope of it: no failed attempt, but "not now".
 
+    After `max_releases` of one message it is a dead letter, `released`: it would go on for ever.
+
     Raises: as `_choose`.
     """
     chosen = _choose(box, envelope, "release")
     box.released += len(chosen)
     for each in chosen:
-        item = Returned(each, *box.history_of(each))
-        if box.later is None or not box.put_off(item, failed=1):
-            box.come_again(item)
+        box.give_back(each)
     box.put_down(chosen)
 
 

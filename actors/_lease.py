@@ -5,7 +5,6 @@ after `max_attempts` it goes to the dead letters. A cancelled incarnation releas
 attempt comes again (cases X12, X22).
 """
 
-import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from time import time
@@ -18,19 +17,20 @@ from trio.lowlevel import Task
 from ..channels._block import Block
 from ..channels._envelope import NO_CONTEXT, Envelope, MessageContext
 from ..channels._fan_in import Join
-from ..channels._inbox import EndOfInput
 from ..channels._lineage import Lineage
 from ..channels._meter import Meter
 from ..channels._outlet import NOTHING, EndOfOutput, Outlet
 from ..channels._tracking import settle_piece
 from ._cancelled import is_cancelled
+from ._caught import refuse
 from ._dead_letters import Attempt, DeadLetter
 from ._failure import FailureSummary
 from ._returns import KEPT_ATTEMPTS, Returned, Returns
 from ._settled import Follower
 from ._timeout import Timeout
 
-log = logging.getLogger("trouper")
+MAX_RELEASES = 1000
+NEVER_RELEASED: tuple[object, int] = (None, 0)
 
 NO_REPEAT: tuple[Any, Any] = (NOTHING, None)
 """There is no send that a yield could repeat."""
@@ -56,6 +56,7 @@ class Leases(Returns, Lineage):
 
     __slots__ = (
         "_attempts",
+        "_released",
         "_suspects",
         "base",
         "batch",
@@ -72,6 +73,7 @@ class Leases(Returns, Lineage):
         "keyed",
         "leased",
         "max_attempts",
+        "max_releases",
         "outlets",
         "owner",
         "refused",
@@ -129,6 +131,10 @@ class Leases(Returns, Lineage):
         """The bodies that run side by side, where there are several."""
         self.shared: SharedHand | None = None
         """What is in hand besides, where several leases take from this mailbox."""
+        self.max_releases: float = MAX_RELEASES
+        """How often `ctx.release` may give one message back; then it is a dead letter."""
+        self._released: tuple[object, int] = NEVER_RELEASED
+        """The last message that came again because it was given back, and how often it was."""
         self._attempts: tuple[Attempt, ...] = ()
         self._suspects: frozenset[tuple[str, int]] = _NO_SUSPECTS
         """(source, seq) of the last batch that failed, until one of it has failed by itself."""
@@ -203,7 +209,7 @@ class Leases(Returns, Lineage):
         if self.timeout is not None:
             await self.timeout.refuse(self)
         if self.leased is not None and self.is_cut():
-            await self._refuse(asks)
+            await refuse(self, asks=asks)
         ended: EndOfOutput | None = None
         if self.holds:
             for outlet in self.outlets:
@@ -214,24 +220,6 @@ class Leases(Returns, Lineage):
         self.acknowledge()
         if ended is not None:
             raise ended
-
-    async def _refuse(self, asks: bool) -> None:
-        """Acknowledge nothing whose handler was cancelled: nobody knows how far it came (X12).
-
-        Raises:
-            trio.Cancelled: it was; what is in hand is released as this leaves the actor.
-            EndOfInput: it was, and a handler that catches the Cancelled would ask for ever.
-        """
-        self.refused += asks
-        if asks and self.refused == 2:
-            log.warning(
-                "%r caught its cancellation and asks for the next message; let trio.Cancelled "
-                "pass: the message in hand is not acknowledged",
-                self.name,
-            )
-        if asks and self.refused % 2 == 0:
-            raise EndOfInput(f"{self.name!r} is being cancelled", self)
-        await trio.lowlevel.checkpoint()  # in a shield of its own it may go on
 
     def acknowledge(self) -> None:
         """Tell whoever follows what is in hand that it is handled, and let go of it."""
@@ -298,8 +286,29 @@ class Leases(Returns, Lineage):
     def release(self) -> None:
         """The handler was cancelled: what is in hand comes again, the attempt not counted."""
         for envelope in reversed(self.envelopes_in_hand()):
-            self.come_again(Returned(envelope, *self.history_of(envelope)), first=True)
+            item = Returned(envelope, *self.history_of(envelope), self._times_released(envelope))
+            self.come_again(item, first=True)
         self._let_go()
+
+    def give_back(self, envelope: Envelope[Any]) -> None:
+        """Let a message in hand come again that is not to be handled now (cases X23, X26)."""
+        times = self._times_released(envelope) + 1
+        item = Returned(envelope, *self.history_of(envelope), times)
+        if times > self.max_releases:
+            self._give_up(item, "released")
+        elif self.later is None or not self.put_off(item, failed=1):
+            self.come_again(item)
+
+    def _times_released(self, envelope: Envelope[Any]) -> int:
+        # Told by identity: no other message is this object, so nothing has to be cleared in time.
+        last, times = self._released
+        return times if last is envelope else 0
+
+    def _note_returned(self, item: Returned) -> None:
+        """Remember the history of a message that is about to be handed out again."""
+        self.redelivered += 1
+        self._attempts = item.attempts
+        self._released = (item.envelope, item.released) if item.released else NEVER_RELEASED
 
     def _envelopes_of_batch(self) -> Sequence[Envelope[Any]]:
         batch = self.batch

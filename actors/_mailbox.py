@@ -353,8 +353,7 @@ class Mailbox(Attended):
             await self._let_others_run()
             self.meter.restart()
         item = self.take_returned()
-        self._attempts = item.attempts
-        self.redelivered += 1
+        self._note_returned(item)
         self._expect_resent(item.placed)
         # The fast path knows nothing of resent outputs: the next message must come here again.
         self.credit = self._granted = 0

@@ -35,6 +35,8 @@ class Returned(msgspec.Struct, frozen=True, gc=False):
     placed: int = 0
     """Outputs that earlier attempts have placed."""
     attempts: tuple[Attempt, ...] = ()
+    released: int = 0
+    """How often `ctx.release` has given it back."""
 
 
 class Returns(Inbox):

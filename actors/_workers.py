@@ -74,6 +74,7 @@ class Worker(Mailbox):
     settled = _of_hub("settled")
     _suspects = _of_hub("_suspects")
     max_attempts = _of_hub("max_attempts")
+    max_releases = _of_hub("max_releases")
     on_dead = _of_hub("on_dead")
     transform = _of_hub("transform")
     outlets = _of_hub("outlets")
@@ -179,8 +180,7 @@ class Worker(Mailbox):
             self._expect_resent(0)
             return hub.pop()
         item = hub.take_returned()
-        self._attempts = item.attempts
-        hub.redelivered += 1
+        self._note_returned(item)
         self._expect_resent(item.placed)
         return item.envelope
 
@@ -299,7 +299,7 @@ class Worker(Mailbox):
         deadline = None if self.leased is None else self.leased.context.deadline
         return deadline is not None and deadline <= trio.current_time()
 
-    def give_back(self, *, expired: bool) -> None:
+    def give_all_back(self, *, expired: bool) -> None:
         """Settle what is in hand when its handler was cancelled."""
         if expired:
             self.expire()

@@ -118,7 +118,7 @@ class Crew:
                     self._fail(worker, failure)
                     return False
                 expired = worker.is_expired()
-                worker.give_back(expired=expired)
+                worker.give_all_back(expired=expired)
                 raise
         if expired:
             self._child.expired += 1

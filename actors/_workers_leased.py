@@ -82,7 +82,7 @@ class Leased(Generic[T]):
         if isinstance(failure, Exception):
             self._reject(worker, failure)
         else:
-            worker.give_back(expired=failure is None and worker.is_expired())
+            worker.give_all_back(expired=failure is None and worker.is_expired())
         is_swallowed = self._close(worker, error)
         if is_swallowed and failure is not None:
             raise failure

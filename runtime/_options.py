@@ -6,6 +6,7 @@ from typing import Any, Final, Literal, TypedDict, cast, get_args
 
 from attrs import frozen
 
+from ..actors._lease import MAX_RELEASES
 from ..actors._rate import Rate, as_rate
 from ..actors._restart import Backoff, RestartPolicy, RestartType
 from ..actors._restart_on import RestartOn, make_rule
@@ -89,6 +90,8 @@ class ActorOptions(RestartOptions, total=False):
     """Seconds that one message, or one batch, may be handled; over it, the attempt has failed."""
     max_attempts: int | None
     """Deliveries of one message before it is dead-lettered; None: no limit."""
+    max_releases: int | None
+    """Times that `ctx.release` may give one message back before it is dead-lettered; None: any."""
     redelivery_delay: float | Backoff | None
     """Seconds until a rejected or released message comes again; others go on meanwhile."""
     max_children: int | None
@@ -144,6 +147,7 @@ class Options:
     on_redelivery: OnRedelivery = "repeat"
     hold_limit: int = 1024
     max_attempts: float = 3
+    max_releases: float = MAX_RELEASES
     redelivery_delay: float | Backoff | None = None
     rate: Rate | None = None
     concurrency: int = 1
@@ -216,8 +220,9 @@ def check_options(kind: Literal["task", "actor"], node: str, given: Mapping[str,
     overflow = check_overflow(rest.get("overflow", "block"), owner=repr(node))
     if "capacity" in rest:
         check_capacity(rest["capacity"], overflow=overflow, owner=repr(node))
-    if "max_attempts" in rest:
-        rest["max_attempts"] = _check_attempts(node, rest["max_attempts"])
+    for option in ("max_attempts", "max_releases"):
+        if option in rest:
+            rest[option] = _check_times(node, option, rest[option])
     if "rate" in rest:
         rest["rate"] = as_rate(rest["rate"], owner=repr(node))
     if rest.get("timeout") == math.inf:
@@ -336,9 +341,9 @@ def _check_delay(node: str, delay: object) -> None:
         )
 
 
-def _check_attempts(node: str, most: object) -> float:
+def _check_times(node: str, option: str, most: object) -> float:
     if most is None:
         return math.inf
     if not isinstance(most, int) or isinstance(most, bool) or most < 1:
-        raise ValueError(f"max_attempts of {node!r} must be an int >= 1 or None, got {most!r}")
+        raise ValueError(f"{option} of {node!r} must be an int >= 1 or None, got {most!r}")
     return most

@@ -163,6 +163,7 @@ class Wiring:
             transform=transform_of(node),
             base=settings.message_context,
         )
+        box.max_releases = options.max_releases
         if options.redelivery_delay is not None:
             box.later = Later(self._delay_of(options.redelivery_delay), options.capacity)
         if options.timeout is not None:

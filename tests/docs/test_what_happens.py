@@ -27,6 +27,7 @@ PROOFS = {
     "batch-raises": "test_a_failed_batch_comes_back_one_by_one",
     "one-body-raises": "test_a_crash_rejects_one_message_and_the_others_finish_theirs",
     "leased-block-raises": "test_an_exception_that_leaves_run_is_a_crash_as_well",
+    "released": "test_a_message_that_is_given_back_for_ever_is_a_dead_letter_in_the_end",
     "rejected": "test_a_rejected_message_comes_next_and_is_a_dead_letter_in_the_end",
     # A function or hook of yours fails
     "factory-raises": "test_a_class_that_cannot_be_made_escalates",

@@ -48,6 +48,7 @@ LEGAL: dict[str, tuple[Any, dict[str, Any]]] = {
     "timeout": (5.0, {}),
     "max_children": (9, {}),
     "max_attempts": (9, {}),
+    "max_releases": (9, {}),
     "redelivery_delay": (0.5, {}),
 }
 POLICY = ("restart", "max_restarts", "period", "backoff", "restart_on")
@@ -119,6 +120,7 @@ WRONG: list[tuple[str, Any, type[Exception], str]] = [
     ("on_redelivery", "drop", ValueError, "'drop'; choose one of: repeat, skip, hold"),
     ("hold_limit", 0, ValueError, "hold_limit of 'n' must be > 0, got 0"),
     ("max_attempts", 0, ValueError, "max_attempts of 'n' must be an int >= 1 or None, got 0"),
+    ("max_releases", 0, ValueError, "max_releases of 'n' must be an int >= 1 or None, got 0"),
     ("max_attempts", True, ValueError, "must be an int >= 1 or None, got True"),
     ("max_attempts", 2.5, ValueError, r"must be an int >= 1 or None, got 2\.5"),
 ]
