@@ -12,6 +12,8 @@ from typing import Any, NoReturn, TypeGuard
 
 import msgspec
 
+from ._secret import Secret
+
 _PLAIN = (str, int, float, bool, bytes)
 _SCALARS = (
     *_PLAIN,
@@ -24,6 +26,7 @@ _SCALARS = (
     uuid.UUID,
     PurePath,
     Enum,
+    Secret,
 )
 
 
@@ -104,7 +107,10 @@ class ProfileConfig(Mapping[str, Any]):
         return {key: _thawed(value) for key, value in self._data.items()}
 
     def content_hash(self) -> str:
-        """Return 32 hex digits that are equal for equal content, in every process and order."""
+        """Return 32 hex digits that are equal for equal content, in every process and order.
+
+        Of a secret it counts that there is one, not which: who knows the hash shall not try values.
+        """
         packed = msgspec.msgpack.encode(_packable(self), order="deterministic")
         return hashlib.blake2b(packed, digest_size=16).hexdigest()
 

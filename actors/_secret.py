@@ -113,7 +113,10 @@ def masked(value: Any) -> Any:
     if isinstance(value, str):
         return mask_text(value)
     if _is_mapping(value):
-        return {masked(key): masked(each) for key, each in value.items()}
+        return {
+            mask_text(key) if isinstance(key, str) else key: masked(each)
+            for key, each in value.items()
+        }
     if _is_list(value):
         return [masked(each) for each in value]
     return value

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from ..actors._profile_config import ProfileConfig
+from ..actors._secret import Secret
 from ._cli_problem import Problem
 from ._cli_text import plain
 from ._config_file import load_config
@@ -90,6 +91,8 @@ def _by_path(config: ProfileConfig) -> dict[str, _Leaf]:
 
 def _differ(first: Any, second: Any) -> bool:
     """Return whether they would be written differently: to Python True and 1.0 are equal to 1."""
+    if isinstance(first, Secret) and isinstance(second, Secret):
+        return first != second
     return _shown(first) != _shown(second)
 
 

@@ -1,10 +1,16 @@
 """Layers of configuration: later wins, mappings merge, and `-` is as good as `_` in a key.
 
-Rule: a key keeps the spelling it had first. Nothing is renamed, for a key may be data (`us-east`).
+Rule 1: a key keeps the spelling it had first. Nothing is renamed: a key may be data (`us-east`).
+Rule 2: what is secret stays so, whatever lies over it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeGuard
+
+from ...actors._secret import Secret
+
+MARK = "secret"
+"""The only key of a mapping that marks its value."""
 
 
 def normal(key: str) -> str:
@@ -18,11 +24,11 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     spelt = {normal(key): key for key in found}
     for key, value in over.items():
         place = spelt.setdefault(normal(key), key)
-        if is_mapping(value):
-            below = found.get(place)
+        below = found.get(place)
+        if is_mapping(value) and not isinstance(below, Secret):
             found[place] = merged(below if is_mapping(below) else {}, value)
         else:
-            found[place] = value
+            found[place] = _still_secret(below, value)
     return found
 
 
@@ -35,6 +41,9 @@ def set_at(data: dict[str, Any], path: Sequence[str], value: Any) -> None:
     at = data
     for depth, key in enumerate(path[:-1], 1):
         below: object = at.setdefault(_spelt(at, key), {})
+        if isinstance(below, Secret) and tuple(path[depth:]) == (MARK,):
+            at[_spelt(at, key)] = Secret(value)
+            return
         if not is_dict(below):
             dotted, taken = ".".join(path), ".".join(path[:depth])
             raise ValueError(
@@ -42,7 +51,25 @@ def set_at(data: dict[str, Any], path: Sequence[str], value: Any) -> None:
                 f"keys; override {taken!r} as a whole"
             )
         at = below
-    at[_spelt(at, path[-1])] = value
+    last = _spelt(at, path[-1])
+    at[last] = _still_secret(at.get(last), value)
+
+
+def _still_secret(before: Any, value: Any) -> Any:
+    """Return a value that takes the place of another, with all secret that was secret there."""
+    if is_mapping(value):
+        keys: Mapping[str, Any] = (
+            {normal(key): each for key, each in before.items()} if is_mapping(before) else {}
+        )
+        return {
+            key: _still_secret(
+                before if isinstance(before, Secret) else keys.get(normal(key)), each
+            )
+            for key, each in value.items()
+        }
+    if isinstance(before, Secret):
+        return [_still_secret(before, each) for each in value] if is_list(value) else Secret(value)
+    return value
 
 
 def _spelt(keys: Iterable[str], key: str) -> str:
@@ -71,3 +98,7 @@ def is_mapping(value: object) -> TypeGuard[Mapping[str, Any]]:
 
 def is_dict(value: object) -> TypeGuard[dict[str, Any]]:
     return isinstance(value, dict)
+
+
+def is_list(value: object) -> TypeGuard[Sequence[Any]]:
+    return isinstance(value, list | tuple)

@@ -19,6 +19,7 @@ from .._config_file import load_config
 from .._names import suggest
 from ._merge import check_keys, is_mapping, merged, normal, set_at
 from ._schema import convert
+from ._secrets import with_secrets
 
 _DEFAULTS = "defaults"
 _PROFILES = "profiles"
@@ -59,6 +60,7 @@ class Profiles(Generic[SchemaT]):
 
     def _add(self, where: str, data: Mapping[str, Any]) -> None:
         check_keys(data, where)
+        data = with_secrets(data, where)
         plain = {key: data[key] for key in data if key not in (_DEFAULTS, _PROFILES)}
         self._plain = merged(self._plain, _section(data, _DEFAULTS, where))
         self._plain = merged(self._plain, plain)
@@ -121,7 +123,7 @@ class Profiles(Generic[SchemaT]):
         for each in overrides:
             path, value = parse_override(each) if isinstance(each, str) else each
             set_at(data, path, value)
-        return found, data
+        return found, with_secrets(data, "an override")
 
     def _chain(self, name: str) -> Sequence[_Profile]:
         """Return the profile and all that it extends, the weakest first, each of them once."""

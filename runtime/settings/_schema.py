@@ -4,12 +4,14 @@ import datetime
 import decimal
 import uuid
 from collections.abc import Mapping
-from typing import Any, TypeVar, cast, get_args
+from typing import Any, TypeVar, get_args
 
 import msgspec
 
-from ._merge import is_mapping
+from ...actors._secret import Secret
+from ._merge import MARK, is_mapping
 from ._read import known_keys, wrong_type
+from ._secrets import mark_again, with_secrets, without_secrets
 
 SchemaT = TypeVar("SchemaT", bound=msgspec.Struct)
 
@@ -33,12 +35,25 @@ def convert(
     Raises:
         ValueError: a key is unknown, is missing, or has a value of another type.
     """
+    bare, secret = without_secrets(_spelt_as_fields(data, schema, where, ""))
     try:
-        value = msgspec.convert(_spelt_as_fields(data, schema, where, ""), schema)
+        value = msgspec.convert(bare, schema, dec_hook=_as_secret)
     except msgspec.ValidationError as error:
         raise wrong_type(error, where) from error
-    plain: object = msgspec.to_builtins(value, builtin_types=_KEPT)
-    return value, cast("dict[str, Any]", plain)
+    plain: Any = msgspec.to_builtins(value, builtin_types=_KEPT, enc_hook=_as_mark)
+    mark_again(plain, value, secret, where)
+    return value, with_secrets(plain, where)
+
+
+def _as_secret(kind: type, value: Any) -> Secret:
+    """Fill a field of the type `Secret`; there are no others that msgspec does not know."""
+    if kind is Secret:
+        return Secret(value)
+    raise NotImplementedError(f"a schema can't have a field of type {kind.__name__}")
+
+
+def _as_mark(secret: Secret) -> dict[str, Any]:
+    return {MARK: secret.reveal()}
 
 
 def _spelt_as_fields(data: Mapping[str, Any], kind: Any, where: str, prefix: str) -> Any:
