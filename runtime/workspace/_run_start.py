@@ -99,7 +99,7 @@ class RunStart:
 
     def begin(self, target: str = "") -> None:
         """Claim the run; `finish` has to follow. Raises: as `__enter__`."""
-        from ..assets._run_assets import KEY as ASSETS
+        from ...actors._assets import KEY as ASSETS
         from ..assets._run_assets import open_run_assets
         from ..tasks._calls import calls_of
         from ..tasks._recall import Keeper
@@ -171,7 +171,9 @@ class RunStart:
             return
         if end.error is not None:
             assets.keep_error(end.where, mask_text("".join(format_exception(end.error))))
-        assets.close()
+        failure = assets.finish()
+        if failure is not None:
+            raise failure
 
     def _write_file(self) -> None:
         from ._run_file import write_run_file

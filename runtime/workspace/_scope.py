@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from ..assets._data_assets import DataAssets
     from ..store._store import Store
     from ._workspace import Workspace
 
@@ -84,3 +85,14 @@ class Scope:
             RuntimeError: it lies in no workspace.
         """
         return self.workspace.store
+
+    @property
+    def data_assets(self) -> "DataAssets":
+        """Files and folders from elsewhere: `data_assets.import_asset(name, src)`.
+
+        Raises:
+            StoreError: the workspace's database can't be opened.
+        """
+        from ..assets._data_assets import data_assets_of
+
+        return data_assets_of(self)

@@ -17,6 +17,7 @@ from ._run import Run, run_of
 from ._scope import Scope, ScopeKind
 
 if TYPE_CHECKING:
+    from ..assets._catalog import Catalog
     from ..store._store import Store
 
 DATABASE = "trouper.db"
@@ -101,6 +102,17 @@ class Workspace(Scope):
                 yield store
 
     # -- what is in it -----------------------------------------------------------------------
+
+    @property
+    def catalog(self) -> "Catalog":
+        """All assets in it, whatever scope they belong to: `catalog.query_assets(...)`.
+
+        Raises:
+            StoreError: the database can't be opened.
+        """
+        from ..assets._catalog import Catalog
+
+        return Catalog(self.store)
 
     def project(self, name: str = DEFAULT_SCOPE) -> Project:
         """Return the project of this name.
