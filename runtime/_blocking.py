@@ -5,10 +5,11 @@ First Ctrl-C: drain within a budget. Second: cancel. Third: exit 130 at once.
 
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sniffio
 import trio
+from msgspec.structs import replace
 
 from ..actors._profile_config import ProfileConfig
 from ..actors._run_context import RunContext
@@ -17,13 +18,17 @@ from ._interrupts import catch_interrupts, obey_interrupts
 from ._leaf import only_leaf
 from ._report import WorkflowResult
 from ._run import DRAIN_BUDGET, LiveRun
-from ._settings import Harness
+from ._settings import ExecuteOptions, Harness
 from ._workflow import Workflow
+
+if TYPE_CHECKING:
+    from .tasks._run import TaskRun
 
 
 def run(
     workflow: Workflow,
     *,
+    run: Any = None,
     run_context: RunContext | None = None,
     profile_config: ProfileConfig | Mapping[str, Any] | None = None,
     config: Mapping[str, Any] | None = None,
@@ -33,6 +38,7 @@ def run(
     drain_budget: float = DRAIN_BUDGET,
     on_start: Callable[[LiveRun], Any] | None = None,
     harness: Harness | None = None,
+    workspace: Any = None,
 ) -> WorkflowResult:
     """Run a workflow to its end and return how it ended; never raises for a failed node.
 
@@ -41,26 +47,55 @@ def run(
         drain_budget: seconds that a drain may take (after `duration`, or Ctrl-C).
         on_start: called once with the live handle when the run has started; if it gives back a
             coroutine, that runs beside the graph and is cancelled at its end.
-        run_context, profile_config, config, deps, state, harness: as in `Workflow.execute`.
+        run, run_context, profile_config, config, deps, state, harness: as in `Workflow.execute`.
+        workspace: as of `with_runcontext`. With `run_context` the run is that one, and whoever
+            made it has it recorded.
 
     Raises:
         GraphError: the graph can't run.
+        StoreError: the workspace can't be written; nothing has run.
         RuntimeError: an event loop already runs in this thread; the text names the awaitable form.
     """
     _refuse_inside_a_loop(workflow)
     _refuse_in_a_worker(workflow)
     if duration is not None and not duration >= 0:
         raise ValueError(f"duration must be >= 0 s or None, got {duration!r}")
-    execution = workflow.prepare(
-        run_context=run_context,
-        profile_config=profile_config,
-        config=config,
-        deps=deps,
-        state=state,
-        harness=harness,
+    options: ExecuteOptions = {
+        "profile_config": profile_config,
+        "config": config,
+        "deps": deps,
+        "state": state,
+        "harness": harness,
+    }
+    if run is not None:
+        options["run"] = run
+    execution, recorded = _prepared(workflow, run_context, workspace, options)
+    return run_to_end(
+        execution,
+        duration=duration,
+        drain_budget=drain_budget,
+        on_start=on_start,
+        recorded=recorded,
     )
 
-    return run_to_end(execution, duration=duration, drain_budget=drain_budget, on_start=on_start)
+
+def _prepared(
+    workflow: Workflow, run_context: RunContext | None, workspace: Any, options: ExecuteOptions
+) -> "tuple[Execution, TaskRun | None]":
+    if run_context is not None or "run" in options:
+        if workspace is not None:
+            given = "run" if run_context is None else "run_context"
+            raise ValueError(
+                f"{given} and workspace can't both be given: whoever made the {given} has it "
+                "recorded; give one of them"
+            )
+        chosen: ExecuteOptions = {**options, "run_context": run_context}
+        return workflow.prepare(**chosen), None
+    # Here, for the tasks import this module.
+    from .tasks._parameters import check_parameters
+    from .tasks._runner import prepare_graph
+
+    return prepare_graph(workflow, check_parameters(None, {"workspace": workspace}), **options)
 
 
 def run_to_end(
@@ -70,13 +105,16 @@ def run_to_end(
     drain_budget: float,
     on_start: Callable[[LiveRun], Any] | None,
     last_words: bytes = b"",
+    recorded: "TaskRun | None" = None,
 ) -> WorkflowResult:
     """Run what was prepared; arguments as of `run`.
 
     Args:
         last_words: as of `catch_interrupts`.
+        recorded: what runs it; None: it runs itself, and nobody writes down how it went.
 
     Raises:
+        StoreError: the workspace can't be written; nothing has run.
         BaseException: what passes through every supervisor, as `sys.exit()` in a body; bare.
     """
 
@@ -88,16 +126,33 @@ def run_to_end(
                     nursery.start_soon(_drain_after, execution, duration, drain_budget)
                 if on_start is not None:
                     nursery.start_soon(_beside, on_start, LiveRun(execution))
-                await execution.run()
+                result = await _executed(execution, recorded)
                 nursery.cancel_scope.cancel()
-        return execution.result()
+        return result
 
+    if recorded is not None:
+        recorded.begin()
     try:
         return trio.run(main)
     except BaseExceptionGroup as group:
         error = only_leaf(group)
+    finally:
+        if recorded is not None:
+            recorded.give_up()
     # Outside of the clause above: it would get the group as its context.
     raise error
+
+
+async def _executed(execution: Execution, recorded: "TaskRun | None") -> WorkflowResult:
+    if execution.recording is not None:
+        return await execution.recording.execute(execution)
+    await (execution.run() if recorded is None else recorded.go())
+    result = execution.result()
+    refusal = None if recorded is None else recorded.refusal
+    if refusal is None or result.status == "failed":
+        return result
+    # What was finished stands in it; but that it went well is not on record.
+    return replace(result, status="failed", error=refusal, reason=str(refusal))
 
 
 def _refuse_inside_a_loop(workflow: Workflow) -> None:

@@ -24,8 +24,11 @@ from ._interrupts import EXIT_INTERRUPTED
 from ._report import WorkflowResult
 from ._run import DRAIN_BUDGET, LiveRun
 from ._workflow import Workflow
-from .command._run_flags import FLAGS
 from .command._run_options import RunOptions
+from .store._errors import StoreError
+from .tasks._parameters import check_parameters
+from .tasks._run import TaskRun
+from .tasks._runner import prepare_graph
 
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
@@ -60,11 +63,6 @@ def run_command(options: RunOptions, workflow: Workflow) -> tuple[int, Sequence[
     Raises:
         Problem: nothing could be run.
     """
-    for parameter in options.flags.parameters():
-        raise Problem(
-            f"{FLAGS[parameter]} has no effect on a workflow yet; it has one on the tasks of "
-            "an environment"
-        )
     duration = _seconds(options.duration)
     config = _config(options)
     result = _run(options, workflow, config, duration)
@@ -119,7 +117,7 @@ def _run(
     options: RunOptions, workflow: Workflow, config: ProfileConfig, duration: float | None
 ) -> WorkflowResult:
     ensure_valid(options.target, workflow)
-    execution = workflow.prepare(profile_config=config)
+    execution, recorded = _prepared(options, workflow, config)
     if options.redeliver is not None:
         put_back(execution, options.redeliver)
     if options.dead_letters is not None:
@@ -127,13 +125,24 @@ def _run(
     view = _view(options)
     with log_lines(view.say):
         with view:
-            result = _run_to_end(execution, duration, view)
+            result = _run_to_end(execution, recorded, duration, view)
         if not options.as_json:
             for line in closing_report(result):
                 view.say(line)
     if options.dead_letters is not None:
         keep(options.dead_letters, result.dead_letters)
     return result
+
+
+def _prepared(
+    options: RunOptions, workflow: Workflow, config: ProfileConfig
+) -> tuple[Execution, TaskRun]:
+    parameters = options.flags.parameters()
+    mode = parameters.pop("mode", None)
+    try:
+        return prepare_graph(workflow, check_parameters(mode, parameters), profile_config=config)
+    except (TypeError, ValueError, NotImplementedError) as error:
+        raise Problem(plain(error, 2_000)) from None
 
 
 def _view(options: RunOptions) -> View:
@@ -148,7 +157,9 @@ def _view(options: RunOptions) -> View:
     return PlainView(sys.stdout)
 
 
-def _run_to_end(execution: Execution, duration: float | None, view: View) -> WorkflowResult:
+def _run_to_end(
+    execution: Execution, recorded: TaskRun, duration: float | None, view: View
+) -> WorkflowResult:
     try:
         return run_to_end(
             execution,
@@ -156,7 +167,10 @@ def _run_to_end(execution: Execution, duration: float | None, view: View) -> Wor
             drain_budget=DRAIN_BUDGET,
             on_start=view.watch,
             last_words=view.last_words,
+            recorded=recorded,
         )
+    except StoreError as error:
+        raise Problem(plain(error, 2_000)) from None
     except (SystemExit, KeyboardInterrupt, BaseExceptionGroup) as error:
         # A body may call sys.exit(). How far the run came is reported all the same.
         if not execution.finished.is_set():

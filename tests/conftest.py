@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from types import AsyncGeneratorType
 
@@ -66,6 +67,20 @@ def _same_surroundings() -> Iterator[None]:
 
 def _is_setting(name: str) -> bool:
     return name.startswith("TROUPER_") and not name.startswith(("TROUPER_SOAK", "TROUPER_EXPLORE"))
+
+
+@pytest.fixture(scope="session")
+def _homes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Iterator[int]]:
+    return tmp_path_factory.mktemp("homes"), count()
+
+
+@pytest.fixture(autouse=True)
+def a_workspace_of_its_own(
+    _homes: tuple[Path, Iterator[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Have what a test records in a folder that nobody else sees; it is made when it is needed."""
+    folder, numbers = _homes
+    monkeypatch.setenv("TROUPER_HOME", str(folder / str(next(numbers))))
 
 
 @pytest.fixture(autouse=True)

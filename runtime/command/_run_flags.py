@@ -81,6 +81,10 @@ class RunFlags:
     custom_context: Annotated[
         _Pairs, _flag("KEY=VALUE, seen by every task, actor and message.")
     ] = None
+    workspace: Annotated[
+        bool | None,
+        _flag("Record the run in the workspace, as is usual.", negative="--no-workspace"),
+    ] = None
 
     def parameters(self) -> dict[str, Any]:
         """Return what was given, as `with_runcontext` takes it; `mode` is one of them.

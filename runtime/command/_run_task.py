@@ -13,7 +13,8 @@ from .._cli_run import EXIT_FAILED, EXIT_OK
 from .._cli_text import plain
 from .._interrupts import EXIT_INTERRUPTED, catch_interrupts
 from .._leaf import only_leaf
-from ..tasks._run import Run
+from ..store._errors import StoreError
+from ..tasks._run import TaskRun
 from ..tasks._runner import with_runcontext
 from ._run_options import RunOptions
 from ._task_report import Ended, closing_lines, json_lines
@@ -41,9 +42,12 @@ def run_task(
         if getattr(options, attribute):
             raise Problem(f"{flag} has an effect on workflows only; {instead}")
     run = _prepare(options, target, args, named)
-    view = _view(options)
     began = time.monotonic()
-    _show(run, view)
+    try:
+        view = _view(options)
+        _show(run, view)
+    finally:
+        run.give_up()
     ended = Ended(run=run, seconds=time.monotonic() - began, exit_code=exit_code(run))
     if options.as_json:
         return ended.exit_code, json_lines(ended)
@@ -52,20 +56,24 @@ def run_task(
     return ended.exit_code, ()
 
 
-def exit_code(run: Run) -> int:
+def exit_code(run: TaskRun) -> int:
     """Return 0 for a run that completed, 130 for an interrupted one, else 1."""
     if run.phase == "completed":
         return EXIT_OK
     return EXIT_INTERRUPTED if run.interrupted else EXIT_FAILED
 
 
-def _prepare(options: RunOptions, target: Any, args: tuple[Any, ...], named: dict[str, Any]) -> Run:
+def _prepare(
+    options: RunOptions, target: Any, args: tuple[Any, ...], named: dict[str, Any]
+) -> TaskRun:
     parameters = options.flags.parameters()
     mode = parameters.pop("mode", None)
     try:
-        return with_runcontext(mode, **parameters).prepare(target, args, named)
-    except (TypeError, ValueError, NotImplementedError) as error:
+        run = with_runcontext(mode, **parameters).prepare(target, args, named)
+        run.begin()
+    except (TypeError, ValueError, NotImplementedError, StoreError) as error:
         raise Problem(plain(error, 2_000)) from None
+    return run
 
 
 def _view(options: RunOptions) -> Any:
@@ -80,7 +88,7 @@ def _view(options: RunOptions) -> Any:
     return PlainTaskView(sys.stdout)
 
 
-def _show(run: Run, view: Any) -> None:
+def _show(run: TaskRun, view: Any) -> None:
     """Run it to its end, with a view."""
 
     async def main() -> None:

@@ -9,7 +9,7 @@ from rich.text import Text
 from .._cli_live import LiveView
 from .._cli_text import plain
 from ..tasks._action import ActionReport, Phase
-from ..tasks._run import Run
+from ..tasks._run import TaskRun
 from ._action_tree import Line, tally, tree_lines
 
 _AROUND = 3
@@ -32,7 +32,7 @@ class LiveTaskView(LiveView):
         super().__init__(console)
         self._began = time.monotonic()
 
-    async def watch_task(self, run: Run) -> None:
+    async def watch_task(self, run: TaskRun) -> None:
         """Draw until it is cancelled."""
 
         def look(rows: int) -> Group:

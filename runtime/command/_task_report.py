@@ -11,7 +11,7 @@ from .._cli_report import error_lines
 from .._cli_text import plain, shown
 from ..tasks._action import ActionReport
 from ..tasks._outputs import Outputs
-from ..tasks._run import Run
+from ..tasks._run import TaskRun
 from ..tasks.errors import RuntimeUserError
 from ._action_tree import plain_line, tree_lines
 
@@ -23,7 +23,7 @@ _ACTIONS = 100
 class Ended:
     """A run that has ended."""
 
-    run: Run
+    run: TaskRun
     seconds: float
     exit_code: int
 

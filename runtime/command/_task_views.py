@@ -5,7 +5,7 @@ from typing import TextIO
 
 from .._cli_plain import PlainView
 from .._cli_text import plain
-from ..tasks._run import Run
+from ..tasks._run import TaskRun
 from ._action_tree import tally
 
 
@@ -16,14 +16,14 @@ class PlainTaskView(PlainView):
         super().__init__(stream)
         self._began = time.monotonic()
 
-    async def watch_task(self, run: Run) -> None:
+    async def watch_task(self, run: TaskRun) -> None:
         """Say that it starts, and where it stands. Runs until it is cancelled."""
         self.say(f"run {plain(run.name)} of {run.work.name}: started; Ctrl-C cancels it")
         await self.follow(lambda: status_line(run, time.monotonic() - self._began))
         run.abort("nobody reads what it prints")
 
 
-def status_line(run: Run, seconds: float) -> str:
+def status_line(run: TaskRun, seconds: float) -> str:
     """Return one line: how far it is, and what it does."""
     found = tally(run.actions())
     at = f": {', '.join(found.running)}" if found.running else ""

@@ -33,7 +33,7 @@ class StoreClosed(StoreError):
     """It was used after `close()`."""
 
 
-class RunNameTaken(StoreError):
+class RunNameTaken(StoreError, ValueError):
     """A run of this name is alive, or can't be known to be dead."""
 
 

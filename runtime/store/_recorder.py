@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from attrs import define, field
@@ -21,7 +21,6 @@ from ._actions import Actions
 from ._cache import Cache
 from ._errors import ClaimLost, StoreClosed, StoreError
 from ._limits import Limits
-from ._owner import BEAT
 from ._records import ActionRecord, Claim
 from ._runs import Runs
 
@@ -32,7 +31,13 @@ _BATCH = 250
 _AGAIN = 1.0
 """Seconds until a write that failed is tried again."""
 
+_EVERY = 1.0
+"""Seconds between two heartbeats: a fifth of what others take for silence, because a heartbeat also
+hears that an abort was asked for."""
+
 OnEvent = Callable[[], None]
+Collect = Callable[[], Iterable[ActionRecord]]
+OnFailure = Callable[[StoreError], None]
 _log = logging.getLogger("trouper")
 
 
@@ -43,9 +48,18 @@ class _Held:
     claim: Claim
     on_abort: OnEvent
     on_lost: OnEvent
+    collect: Collect
+    on_failure: OnFailure
 
 
 def _nothing() -> None: ...
+
+
+def _no_records() -> Iterable[ActionRecord]:
+    return ()
+
+
+def _not_told(_failure: StoreError) -> None: ...
 
 
 @define(eq=False, kw_only=True)
@@ -56,7 +70,7 @@ class Recorder:
     _runs: Runs = field(alias="runs")
     _cache: Cache = field(alias="cache")
     _limits: Limits = field(alias="limits")
-    _beat_every: float = field(default=BEAT, alias="beat_every")
+    _beat_every: float = field(default=_EVERY, alias="beat_every")
     _waiting: deque[ActionRecord] = field(factory=deque[ActionRecord], init=False)
     _held: dict[int, _Held] = field(factory=dict[int, _Held], init=False)
     _thread: threading.Thread | None = field(default=None, init=False)
@@ -96,20 +110,44 @@ class Recorder:
             StoreError: it could not be written; what waits will be tried again.
         """
         with self._flushing:
+            self._collect()
             while self._waiting:
                 self._write_batch()
 
+    def _collect(self) -> None:
+        with self._guard:
+            held = tuple(self._held.values())
+        for each in held:
+            self._waiting.extend(each.collect())
+
+    @property
+    def is_awake(self) -> bool:
+        """Whether the thread will look soon for what waits and what can be collected."""
+        return self._wake.is_set()
+
+    def rouse(self) -> None:
+        """Have the thread collect and write soon."""
+        self._rouse()
+
     def hold(
-        self, claim: Claim, *, on_abort: OnEvent = _nothing, on_lost: OnEvent = _nothing
+        self,
+        claim: Claim,
+        *,
+        on_abort: OnEvent = _nothing,
+        on_lost: OnEvent = _nothing,
+        collect: Collect = _no_records,
+        on_failure: OnFailure = _not_told,
     ) -> None:
-        """Beat for the claim until `let_go`.
+        """Beat for the claim until `let_go`. What is given is called from the recorder's thread.
 
         Args:
-            on_abort: called once, from the recorder's thread, when an abort is asked for.
+            on_abort: called once, when an abort is asked for.
             on_lost: likewise, when another process has taken this one for dead.
+            collect: called before records are written; gives further ones.
+            on_failure: called when records could not be written, each time that it is tried.
         """
         with self._guard:
-            self._held[claim.execution] = _Held(claim, on_abort, on_lost)
+            self._held[claim.execution] = _Held(claim, on_abort, on_lost, collect, on_failure)
         self._rouse()
 
     def let_go(self, claim: Claim) -> None:
@@ -200,12 +238,19 @@ class Recorder:
         """Return whether all that waited is written."""
         try:
             self.flush()
-        except StoreError:
+        except StoreError as failure:
+            self._tell(failure)
             return False
         except Exception:  # or no heart would beat any more
             _log.exception("records of actions can't be written; they are kept for now")
             return False
         return True
+
+    def _tell(self, failure: StoreError) -> None:
+        with self._guard:
+            held = tuple(self._held.values())
+        for each in held:
+            each.on_failure(failure)
 
     def _beat(self) -> None:
         with self._guard:

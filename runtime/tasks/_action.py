@@ -8,7 +8,9 @@ import msgspec
 
 from ...actors._failure import FailureSummary
 from ...actors._run_context import ActionID
+from ...actors._secret import mask_text
 from ...actors._task_context import TaskContext
+from ..store._records import ActionRecord
 
 if TYPE_CHECKING:
     from ._bridge import Bridge
@@ -45,6 +47,8 @@ class Action:
     """Whether its result was taken from the cache, or from an equal call."""
     interruptible = False
     """As its task says, or the run."""
+    mark = 0
+    """Its number in the journal of a recorded run; 0: there is none."""
 
     def __init__(
         self, name: str, task: str, calls: "Calls", parent: "Action | None", group: str | None
@@ -68,6 +72,22 @@ class Action:
             first = caller.partition("/")[0].partition("~")[0]
             caller = f"{first}~{blake2b(caller.encode(), digest_size=12).hexdigest()}"
         return f"{caller}/{task}-{number}"
+
+    def as_record(self, execution: int) -> ActionRecord:
+        """Return how it stands, for the database. Called from another thread."""
+        phase, error, started = self.phase, self.error, self.started or self.ended
+        return ActionRecord(
+            execution=execution,
+            name=self.name,
+            parent=None if self.parent is None else self.parent.name,
+            task=self.task,
+            phase="running" if phase == "waiting" else phase,
+            attempts=self.attempts,
+            started=started,
+            ended=self.ended or None,
+            error_code=None if error is None else error.type,
+            error=None if error is None else mask_text(error.message),
+        )
 
 
 class CallContext(TaskContext[Any, Any, Any]):

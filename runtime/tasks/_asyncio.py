@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from ._run import Run
+from ._run import TaskRun
 
 
-async def run_beside_asyncio(run: Run, run_blocking: Callable[[], None]) -> None:
+async def run_beside_asyncio(run: TaskRun, run_blocking: Callable[[], None]) -> None:
     """Await a run; a cancel of this task cancels the run, and waits for its end."""
     import asyncio  # slow, and of use only to those who have it anyway
 

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable, Coroutine
 from time import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -13,6 +13,9 @@ from ...actors._run_context import RunContext
 from ...actors._task_context import TaskContext
 from ...channels._meter import SliceMeter, let_others_run
 from ._action import Action, CallContext, Phase
+
+if TYPE_CHECKING:
+    from ._recall import Keeper
 
 Perform = Callable[..., Coroutine[Any, Any, Any]]
 
@@ -42,6 +45,8 @@ class Calls:
         """Where what a task starts lives; None: in the nursery of the task that starts it."""
         self._most = most
         self._meter = SliceMeter()
+        self.keeper: Keeper | None = None
+        """Writes down what they do; None: the run is not recorded."""
         self.left = 1
         """Calls until the clock is looked at."""
 
@@ -69,11 +74,22 @@ class Calls:
     def begin(self, action: Action) -> None:
         action.phase = "running"
         action.started = time()
+        if self.keeper is not None:
+            self.keeper.note(action)
 
-    def end(self, action: Action, phase: Phase, error: FailureSummary | None = None) -> None:
+    def end(
+        self,
+        action: Action,
+        phase: Phase,
+        error: FailureSummary | None = None,
+        value: Any = None,
+    ) -> None:
+        """Note how an action ended; `value`: what it gave back."""
         action.phase, action.error = phase, error
         action.ended = time()
         action.counts = None
+        if self.keeper is not None:
+            self.keeper.ends(action, phase, value)
         if self.kept > self._most and action.parent is not None and not action.children:
             self._let_go(action, action.parent)
 
@@ -108,11 +124,15 @@ def _adopt(context: TaskContext[Any, Any, Any], run: RunContext) -> Action:
     if known is None:
         known = Action(name, name, calls, None, None)
         calls.add(known)
-        calls.begin(known)
+        known.phase, known.started = "running", time()
+        if calls.keeper is not None:
+            calls.keeper.adopt(known)
     key = f"context of {name}"
     if run.kept.get(key) is not context:
         # Another incarnation: its calls have the names that those of the last one had.
         run.kept[key] = context
         known.counts = None
         known.attempts += 1
+        if known.attempts > 1 and calls.keeper is not None:
+            calls.keeper.again(known)
     return known

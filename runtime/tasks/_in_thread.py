@@ -61,7 +61,12 @@ def _perform(spec: Spec, action: Action, base: Base, args: Args, named: Named) -
         _check_cancelled()
         calls.begin(action)
         policy = spec.settings.policy
-        if policy is None:
+        before = None
+        if calls.keeper is not None:
+            before = calls.keeper.begins(spec, action, args, named)
+        if before is not None:
+            value = before.value
+        elif policy is None:
             value = _attempt(spec, action, base, args, named)
         else:
             value = _attempts(spec, policy, action, base, args, named)
@@ -74,7 +79,7 @@ def _perform(spec: Spec, action: Action, base: Base, args: Args, named: Named) -
         calls.end(action, "cancelled")
         raise
     else:
-        calls.end(action, "completed")
+        calls.end(action, "completed", value=value)
         return value
     raise failure
 

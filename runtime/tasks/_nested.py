@@ -6,11 +6,11 @@ from functools import partial
 
 from ._bridge import NurseryBridge
 from ._calls import caller
-from ._run import Run
+from ._run import TaskRun
 
 
 @contextmanager
-def stop_with_caller(run: Run) -> Generator[None, None, None]:
+def stop_with_caller(run: TaskRun) -> Generator[None, None, None]:
     """Abort a run if the task that has started it is cancelled meanwhile: nothing outlives it."""
     action = caller()
     bridge = None if action is None else action.bridge

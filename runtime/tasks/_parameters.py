@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, TypedDict, get_args
 
-from attrs import frozen
+from attrs import field, frozen
 
 from ...actors._run_context import CacheScope, Mode, RunContext, read_only
 from .._names import suggest
@@ -19,6 +19,7 @@ from ..io._location import parse_location
 from ..io._places import settle_places
 from ..logs._of_run import KEY as LOGS
 from ..logs._run_logs import LogFormat, RunLogs
+from ..workspace._workspace import Workspace
 
 
 class RunParameters(TypedDict, total=False):
@@ -48,6 +49,9 @@ class RunParameters(TypedDict, total=False):
     interactive_mode: bool | None
     preserve_original_types: bool
     custom_context: Mapping[str, str] | None
+    workspace: Any
+    """Where the run is recorded: a folder, or a `trouper.Workspace`; False: nowhere. It is no
+    parameter of the page."""
 
 
 _STR = (str,)
@@ -59,6 +63,7 @@ _TYPES: Mapping[str, tuple[str, tuple[type, ...]]] = {
     **dict.fromkeys(("interactive_mode", "preserve_original_types"), ("a bool", (bool,))),
     "log_level": ("a level of logging, an int", (int,)),
     "copy_bundle_to": ("a path", (Path, str)),
+    "workspace": ("a folder, a trouper.Workspace, or False", (Path, str, bool, Workspace)),
 }
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "mode": get_args(Mode),
@@ -111,7 +116,8 @@ _IN_CONTEXT = (
 class Parameters:
     """Checked parameters; those that were not given are left out."""
 
-    given: Mapping[str, Any]
+    given: Mapping[str, Any] = field(repr=False)
+    """Never shown: values of `env_vars` may be secrets."""
     org: str | None = None
     """From the configuration only."""
 

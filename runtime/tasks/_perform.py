@@ -48,7 +48,12 @@ async def perform(spec: Spec, action: Action, base: Base, args: Args, named: Nam
             return await _apart(spec, action, base, args, named)
         calls.begin(action)
         policy = spec.settings.policy
-        if spec.is_simple:
+        before = None
+        if calls.keeper is not None:
+            before = calls.keeper.begins(spec, action, args, named)
+        if before is not None:
+            value = before.value
+        elif spec.is_simple:
             action.attempts = 1
             own = copy_context()
             own.run(current_context.set, CallContext(action, base))
@@ -73,7 +78,7 @@ async def perform(spec: Spec, action: Action, base: Base, args: Args, named: Nam
         calls.end(action, "cancelled")
         raise
     else:
-        calls.end(action, "completed")
+        calls.end(action, "completed", value=value)
         return value
     raise failure
 
@@ -143,6 +148,8 @@ def open_attempt(action: Action, base: Base) -> Base:
     """Return the context of a new attempt, whose calls have the names of the last one's."""
     action.attempts += 1
     action.counts = None
+    if action.attempts > 1 and action.calls.keeper is not None:
+        action.calls.keeper.again(action)
     return CallContext(action, base)
 
 

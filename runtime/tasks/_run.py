@@ -1,10 +1,8 @@
 """The handle of a run of tasks: while it goes on, and after."""
 
 import threading
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import sniffio
 import trio
 
 from ...actors._run_context import RunContext
@@ -12,31 +10,45 @@ from .._report import RunCancelled
 from ..cache._use import CacheUse, cache_use
 from ..logs._of_run import logging_of, logs_of
 from ..logs._run_logs import LogLines
-from ._action import ActionReport, Phase
+from ..store._records import DEFAULT_SCOPE, RunKey
+from ..workspace._run import Run, RunPhase, Wait, refuse_in_a_loop
+from ._action import ActionReport
 from ._outputs import Outputs
 from .errors import RuntimeUserError
 
 if TYPE_CHECKING:
+    from ..workspace._workspace import Workspace
+    from ._hold import Hold
     from ._work import Work
 
 
-class Run:
-    """One run: what it was given, how it goes on, how it ended. Safe to use from any thread."""
+class TaskRun(Run):
+    """A run that this process has started: live while it goes on, and what it was afterwards.
 
-    def __init__(self, context: RunContext, work: "Work", on_end: Callable[[], None]) -> None:
+    Safe to use from any thread.
+    """
+
+    def __init__(self, context: RunContext, work: "Work", hold: "Hold") -> None:
+        key = RunKey(context.run_name, context.project or DEFAULT_SCOPE)
+        workspace: Workspace | None = context.workspace
+        scope = None if workspace is None else workspace.project(key.project).experiment()
+        super().__init__(key, scope)
         self.context = context
         """The run's own context: every action sees this one object."""
         self.work = work
         """What it does; for the runner."""
-        self._on_end = on_end
+        self._hold = hold
+        self._is_held = False
         self._done = threading.Event()
         self._lock = threading.Lock()
-        self._phase: Phase = "waiting"
+        self._phase: RunPhase = "pending"
         self._error: BaseException | None = None
         self._outputs = Outputs()
         self._token: trio.lowlevel.TrioToken | None = None
         self._ended: trio.Event | None = None
         self._reason = ""
+        self.refusal: BaseException | None = None
+        """Why the disk takes no more of what happens in it."""
         self.interrupted = False
         """Whether Ctrl-C or SIGTERM has come while it went on."""
 
@@ -44,13 +56,14 @@ class Run:
         return f"<run {self.name!r} of {self.work.name!r}: {self.phase}>"
 
     @property
-    def name(self) -> str:
-        return self.context.run_name
+    def phase(self) -> RunPhase:
+        """`pending`, `running`, `completed`, `failed` or `cancelled`."""
+        return self._phase
 
     @property
-    def phase(self) -> Phase:
-        """`waiting`, `running`, `completed`, `failed` or `cancelled`."""
-        return self._phase
+    def results(self) -> dict[str, Any]:
+        """What `ctx.set_result` has kept."""
+        return dict(self.context.results)
 
     @property
     def error(self) -> BaseException | None:
@@ -114,15 +127,41 @@ class Run:
 
     # -- what the runner does with it --------------------------------------------------------
 
+    def begin(self) -> None:
+        """Take its name and its place in the record; `go`, or `give_up`, has to follow.
+
+        Raises:
+            ValueError: a run of that name goes on.
+            StoreError: the workspace can't be written.
+        """
+        self._hold.take(self)
+        self._is_held = True
+
+    def give_up(self) -> None:
+        """Let go what `begin` took, if it has never gone on."""
+        if self._is_held and self._phase == "pending":
+            self._end("cancelled")
+
+    def fail(self, failure: BaseException) -> None:
+        """Cancel it, because the disk takes no more of it. From any thread."""
+        self.refusal = failure
+        self.abort(str(failure))
+
+    def outputs_now(self) -> Outputs:
+        """Return what it gave back, whether or not its end is told yet."""
+        return self._outputs
+
     async def go(self) -> None:
         """Run it to its end, in this trio task. Never raises for a failed task."""
+        if not self._is_held:
+            self.begin()
         self._ended = trio.Event()
         with self._lock:
             self._token = trio.lowlevel.current_trio_token()
             self._phase = "running"
             if self._reason:
                 self.work.cancel(self._reason)
-        phase: Phase = "cancelled"
+        phase: RunPhase = "cancelled"
         try:
             with logging_of(self.context):
                 phase, self._outputs, self._error = await self.work.run()
@@ -130,7 +169,18 @@ class Run:
             self._end(phase)
             self._ended.set()
 
-    def _end(self, phase: Phase) -> None:
+    def _end(self, phase: RunPhase) -> None:
+        if self.refusal is not None and self._error is None:
+            phase, self._error = "failed", self.refusal
+        self._settle(phase)
+        refusal = self._hold.let_go(self)
+        self.refusal = self.refusal or refusal
+        if refusal is not None and self._error is None:
+            self._error = refusal
+            self._settle("failed")
+        self._done.set()
+
+    def _settle(self, phase: RunPhase) -> None:
         if self._error is not None:
             self._reason = str(self._error)
             if isinstance(self._error, RuntimeUserError):
@@ -140,8 +190,6 @@ class Run:
         elif phase == "completed":
             self._reason = ""
         self._phase = phase
-        self._done.set()
-        self._on_end()
 
     def raise_failure(self) -> None:
         """Raise what it ended by, if not by a result."""
@@ -161,11 +209,12 @@ class Run:
         return self._done.wait(timeout)
 
 
-class _Wait:
-    """`run.wait`, in its two forms."""
+class _Wait(Wait):
+    """`run.wait`, in its two forms, told by the run itself."""
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
+    def __init__(self, run: TaskRun) -> None:
+        super().__init__(run)
+        self._live = run
 
     def __call__(self, timeout: float | None = None) -> bool:
         """Block until the run has ended; return whether it has.
@@ -173,26 +222,15 @@ class _Wait:
         Args:
             timeout: seconds; None: however long it takes.
         """
-        run = self._run
+        run = self._live
         if not run.done():
-            _refuse_in_a_loop(run.name)
+            refuse_in_a_loop(run.name)
         return run.wait_blocking(timeout)
 
     async def aio(self) -> None:
         """Wait until the run has ended."""
-        if not self._run.done():
-            await self._run.wait_in_trio()
+        if not self._live.done():
+            await self._live.wait_in_trio()
 
 
-def _refuse_in_a_loop(name: str) -> None:
-    try:
-        library = sniffio.current_async_library()
-    except sniffio.AsyncLibraryNotFoundError:
-        return
-    raise RuntimeError(
-        f"run.wait() of {name!r} would block {library}, which runs in this thread; write "
-        "`await run.wait.aio()`"
-    )
-
-
-Run.__module__ = "trouper"
+TaskRun.__module__ = "trouper"

@@ -10,17 +10,19 @@ import trio
 from attrs import evolve
 
 from ...actors._run_context import Mode
+from .._execution import Execution
 from .._interrupts import catch_interrupts
 from .._leaf import only_leaf
-from .._settings import generate_run_name
+from .._settings import ExecuteOptions, generate_run_name
 from .._workflow import Workflow
 from ..settings._init import current
+from ..settings._sections import Configuration
 from ._asyncio import run_beside_asyncio
 from ._bound_task import take_task
-from ._live_names import claim, release
+from ._hold import hold_of
 from ._nested import stop_with_caller
 from ._parameters import Parameters, RunParameters, check_parameters
-from ._run import Run
+from ._run import TaskRun
 from ._work import TaskWork, Work, WorkflowWork
 
 _LONGEST_PREFIX = 90
@@ -52,7 +54,9 @@ class Runner:
         """`runner.run(task, ...)` blocks; in async code write `await runner.run.aio(task, ...)`."""
         return RunMethod(self)
 
-    def open(self, target: Any, /, *args: Any, **named: Any) -> AbstractAsyncContextManager[Run]:
+    def open(
+        self, target: Any, /, *args: Any, **named: Any
+    ) -> AbstractAsyncContextManager[TaskRun]:
         """Start a run beside the block: `async with runner.open(task, ...) as run:`, in trio.
 
         At the end of the block it is waited for; an exception there cancels it. It never raises
@@ -60,7 +64,7 @@ class Runner:
         """
         return _open(self.prepare(target, args, named))
 
-    def prepare(self, target: Any, args: tuple[Any, ...], named: dict[str, Any]) -> Run:
+    def prepare(self, target: Any, args: tuple[Any, ...], named: dict[str, Any]) -> TaskRun:
         """Return a run that has not begun, with everything checked that can be.
 
         Raises:
@@ -72,10 +76,11 @@ class Runner:
         if found is None and not isinstance(target, Workflow):
             raise TypeError(_no_target(target))
         label: str = target.name if found is None else found[0].name
-        parameters = _configured(self._parameters)
+        configuration = current()
+        parameters = _configured(self._parameters, configuration)
         given = parameters.get("name")
         name: str = _generate_name(label) if given is None else given
-        context = parameters.run_context(name)
+        hold, context = hold_of(parameters, configuration, parameters.run_context(name))
         work: Work
         if found is not None:
             task, first, over = found
@@ -84,8 +89,28 @@ class Runner:
             raise TypeError(f"workflow {label!r} takes no arguments; its nodes have them")
         else:
             work = WorkflowWork(target, context)
-        claim(name)
-        return Run(context, work, partial(release, name))
+        return TaskRun(context, work, hold)
+
+
+def prepare_graph(
+    workflow: Workflow, parameters: Parameters, **options: Unpack[ExecuteOptions]
+) -> tuple[Execution, TaskRun]:
+    """Return a run of a graph that has not begun, and what runs it.
+
+    Args:
+        parameters: as they were given; what is left out is as configured.
+        options: as of `Workflow.execute`.
+
+    Raises:
+        GraphError: the graph can't run.
+    """
+    configuration = current()
+    parameters = _configured(parameters, configuration)
+    given = parameters.get("name")
+    name: str = _generate_name(workflow.name) if given is None else given
+    hold, context = hold_of(parameters, configuration, parameters.run_context(name))
+    work = WorkflowWork(workflow, context, **options)
+    return work.execution, TaskRun(context, work, hold)
 
 
 def _generate_name(label: str) -> str:
@@ -93,9 +118,8 @@ def _generate_name(label: str) -> str:
     return generate_run_name(label[:_LONGEST_PREFIX].lstrip("_-") or "run")
 
 
-def _configured(given: Parameters) -> Parameters:
+def _configured(given: Parameters, configuration: Configuration) -> Parameters:
     """Return the parameters that were given, over those that are configured now."""
-    configuration = current()
     values = {**configuration.run_defaults(), **given.given}
     parameters = check_parameters(values.pop("mode", None), values)
     return evolve(parameters, org=configuration.task.org)
@@ -107,7 +131,7 @@ class RunMethod:
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
 
-    def __call__(self, target: Any, /, *args: Any, **named: Any) -> Run:
+    def __call__(self, target: Any, /, *args: Any, **named: Any) -> TaskRun:
         """Run a task or workflow to its end, from any thread without an event loop.
 
         Raises:
@@ -120,19 +144,21 @@ class RunMethod:
         """
         _refuse_in_a_loop(target)
         run = self._runner.prepare(target, args, named)
+        run.begin()
         with stop_with_caller(run):
             _run_blocking(run)
         return _ended(run)
 
-    def aio(self, target: Any, /, *args: Any, **named: Any) -> Coroutine[Any, Any, Run]:
+    def aio(self, target: Any, /, *args: Any, **named: Any) -> Coroutine[Any, Any, TaskRun]:
         """Run a task or workflow to its end, awaited: in trio in this task, in asyncio beside it.
 
         A cancel of the awaiting task cancels the run. Raises: as the blocking form.
         """
         return self._aio(target, args, named)
 
-    async def _aio(self, target: Any, args: tuple[Any, ...], named: dict[str, Any]) -> Run:
+    async def _aio(self, target: Any, args: tuple[Any, ...], named: dict[str, Any]) -> TaskRun:
         run = self._runner.prepare(target, args, named)
+        run.begin()
         if sniffio.current_async_library() == "trio":
             await run.go()
         else:
@@ -141,8 +167,9 @@ class RunMethod:
 
 
 @asynccontextmanager
-async def _open(run: Run) -> AsyncGenerator[Run, None]:
+async def _open(run: TaskRun) -> AsyncGenerator[TaskRun, None]:
     failure: Exception | None = None
+    run.begin()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(run.go)
         try:
@@ -154,7 +181,7 @@ async def _open(run: Run) -> AsyncGenerator[Run, None]:
         raise failure
 
 
-def _run_blocking(run: Run) -> None:
+def _run_blocking(run: TaskRun) -> None:
     async def main() -> None:
         with catch_interrupts() as interrupts:
             async with trio.open_nursery() as nursery:
@@ -167,11 +194,13 @@ def _run_blocking(run: Run) -> None:
         return
     except BaseExceptionGroup as group:
         error = only_leaf(group)
+    finally:
+        run.give_up()
     # Outside of the clause above: it would get the group as its context.
     raise error
 
 
-def _ended(run: Run) -> Run:
+def _ended(run: TaskRun) -> TaskRun:
     """Return a run that has ended well, or is a workflow's."""
     if run.work.raises:
         if run.interrupted and run.phase != "completed":

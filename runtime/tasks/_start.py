@@ -11,7 +11,7 @@ from .._run import DRAIN_BUDGET, LiveRun
 from .._settings import Harness
 from .._workflow import Workflow
 from ._bound_task import take_task
-from ._run import Run
+from ._run import TaskRun
 from ._runner import with_runcontext
 
 
@@ -20,6 +20,7 @@ def run(
     workflow: Workflow,
     /,
     *,
+    run: Any = None,
     run_context: RunContext | None = None,
     profile_config: ProfileConfig | Mapping[str, Any] | None = None,
     config: Mapping[str, Any] | None = None,
@@ -29,9 +30,10 @@ def run(
     drain_budget: float = DRAIN_BUDGET,
     on_start: Callable[[LiveRun], Any] | None = None,
     harness: Harness | None = None,
+    workspace: Any = None,
 ) -> WorkflowResult: ...
 @overload
-def run(task: Callable[..., Any], /, *args: Any, **named: Any) -> Run: ...
+def run(task: Callable[..., Any], /, *args: Any, **named: Any) -> TaskRun: ...
 def run(target: Any, /, *args: Any, **named: Any) -> Any:
     """Run a workflow, or a task of an environment with its arguments, to its end.
 
@@ -43,11 +45,14 @@ def run(target: Any, /, *args: Any, **named: Any) -> Any:
         drain_budget: seconds that a drain may take (after `duration`, or Ctrl-C).
         on_start: called once with the live handle when the run has started; if it gives back a
             coroutine, that runs beside the graph and is cancelled at its end.
-        run_context, profile_config, config, deps, state, harness: as in `Workflow.execute`.
+        run, run_context, profile_config, config, deps, state, harness: as in `Workflow.execute`.
+        workspace: where the run is recorded, as of `with_runcontext`; False: nowhere. (All
+            arguments beside a task are the task's: use `with_runcontext(workspace=...)` there.)
 
     Raises:
         GraphError: the graph can't run.
         RuntimeUserError: the task failed.
+        StoreError: the workspace can't be written; nothing has run.
         RuntimeError: an event loop already runs in this thread; the text names the awaitable form.
     """
     if take_task(target) is not None:

@@ -48,7 +48,11 @@ class StreamFeed(Feed):
 
     async def work(self) -> None:
         spec, action, base, args, named = self._call
-        action.calls.begin(action)
+        calls = action.calls
+        calls.begin(action)
+        if calls.keeper is not None:
+            # What it has yielded was not kept: it begins again.
+            calls.keeper.begins(spec, action, args, named)
         context = open_attempt(action, base)
         current_context.set(context)
         if spec.takes_ctx:

@@ -1,15 +1,16 @@
 """What a run does: a task with all that it calls, or a workflow."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextvars import copy_context
 from functools import partial
 from time import time
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, Unpack
 
 import trio
 
 from ...actors._current import current_context
+from ...actors._profile_config import ProfileConfig
 from ...actors._run_context import ActionID, RunContext
 from ...actors._task_context import TaskContext
 from ...channels._context import message_context
@@ -18,18 +19,22 @@ from .._interrupts import obey_interrupts
 from .._leaf import only_leaf
 from .._report import NodeReport
 from .._run import DRAIN_BUDGET
-from .._settings import Settings
+from .._settings import ExecuteOptions, Settings
 from .._watchdog import watch_loop
 from .._workflow import Workflow
 from ..bundle._of_run import say_code
 from ..logs._of_run import logs_of
+from ..store._records import ActionRecord
+from ..store._records import Ended as EndPhase
 from ._action import Action, ActionReport, Phase, report
 from ._calls import Calls, calls_of
 from ._drive import drive
 from ._groups import current_group
+from ._node_records import NodeRecords
 from ._outputs import Outputs, outputs_of, outputs_of_nodes
-from ._run import Run
+from ._run import TaskRun
 from ._served import in_queue, join_run, performer
+from ._source import source_of
 from ._spec import Spec
 from ._stream import last_of_stream
 from .errors import RuntimeUserError
@@ -37,7 +42,7 @@ from .errors import RuntimeUserError
 STALL = 1.0
 """Seconds that a task may block the event loop before a warning names its line."""
 
-Ended = tuple[Phase, Outputs, BaseException | None]
+Ended = tuple[EndPhase, Outputs, BaseException | None]
 
 
 class Work(Protocol):
@@ -47,8 +52,14 @@ class Work(Protocol):
     inputs: Mapping[str, Any]
     raises: bool
     """Whether `runner.run` raises what it failed by."""
+    kind: Literal["task", "workflow"]
 
-    async def obey(self, run: Run, interrupts: trio.MemoryReceiveChannel[int]) -> None:
+    @property
+    def config(self) -> ProfileConfig:
+        """What its tasks read as `ctx.config`."""
+        ...
+
+    async def obey(self, run: TaskRun, interrupts: trio.MemoryReceiveChannel[int]) -> None:
         """Do what Ctrl-C asks for, each time it comes. Runs until it is cancelled."""
         ...
 
@@ -62,11 +73,20 @@ class Work(Protocol):
 
     def actions(self) -> ActionReport: ...
 
+    def look(self, execution: int) -> Iterable[ActionRecord]:
+        """Return records of what does not tell of itself. From any thread."""
+        ...
+
+    def source(self) -> dict[str, str]:
+        """Return where its code is, for those who run it again."""
+        ...
+
 
 class TaskWork:
     """A task, its first action, and all that this calls."""
 
     raises = True
+    kind: Literal["task", "workflow"] = "task"
 
     def __init__(
         self, spec: Spec, context: RunContext, args: tuple[Any, ...], named: dict[str, Any]
@@ -83,10 +103,14 @@ class TaskWork:
         self._context = context
         self._scope = trio.CancelScope()
 
+    @property
+    def config(self) -> ProfileConfig:
+        return ProfileConfig()
+
     def cancel(self, reason: str) -> None:
         self._scope.cancel()
 
-    async def obey(self, run: Run, interrupts: trio.MemoryReceiveChannel[int]) -> None:
+    async def obey(self, run: TaskRun, interrupts: trio.MemoryReceiveChannel[int]) -> None:
         """Cancel at the first signal: a call has nothing to drain. The third ends the process."""
         async for count in interrupts:
             run.interrupted = True
@@ -96,6 +120,12 @@ class TaskWork:
 
     def actions(self) -> ActionReport:
         return report(self._root)
+
+    def look(self, execution: int) -> Iterable[ActionRecord]:
+        return ()  # each of its actions notes itself
+
+    def source(self) -> dict[str, str]:
+        return source_of(self._spec.function)
 
     async def run(self) -> Ended:
         value: Any = None
@@ -146,13 +176,18 @@ class WorkflowWork:
     """A graph. Its nodes may call tasks, which are actions below theirs."""
 
     raises = False
+    kind: Literal["task", "workflow"] = "workflow"
 
-    def __init__(self, workflow: Workflow, context: RunContext) -> None:
+    def __init__(
+        self, workflow: Workflow, context: RunContext, **options: Unpack[ExecuteOptions]
+    ) -> None:
         self.name = workflow.name
         self.inputs: Mapping[str, Any] = {}
         self._context = context
         join_run(context, None)
-        self.execution: Execution = workflow.prepare(run_context=context)
+        chosen: ExecuteOptions = {**options, "run_context": context}
+        self.execution: Execution = workflow.prepare(**chosen)
+        self._nodes = NodeRecords(self.execution)
         self._phase: Phase = "waiting"
         self._started = self._ended = 0.0
         logs_of(context).incarnation_of = self._incarnation_of
@@ -162,16 +197,21 @@ class WorkflowWork:
         cell = self.execution.cells.get(node)
         return 1 if cell is None else cell.child.incarnation
 
+    @property
+    def config(self) -> ProfileConfig:
+        return self.execution.settings.config
+
     def cancel(self, reason: str) -> None:
         self.execution.cancel(reason)
 
-    async def obey(self, run: Run, interrupts: trio.MemoryReceiveChannel[int]) -> None:
+    async def obey(self, run: TaskRun, interrupts: trio.MemoryReceiveChannel[int]) -> None:
         """Drain at the first signal, cancel at the second."""
         await obey_interrupts(self.execution, interrupts, DRAIN_BUDGET)
 
     async def run(self) -> Ended:
         self._phase, self._started = "running", time()
-        ended: Phase = "cancelled"
+        self._nodes.begin()
+        ended: EndPhase = "cancelled"
         try:
             await self.execution.run()
             result = self.execution.result()
@@ -180,6 +220,14 @@ class WorkflowWork:
             return ended, outputs_of_nodes(result.outputs), result.error
         finally:
             self._phase, self._ended = ended, time()
+
+    def source(self) -> dict[str, str]:
+        bodies = (cell.node.obj for cell in self.execution.cells.values())
+        return next((found for body in bodies if (found := source_of(body))), {})
+
+    def look(self, execution: int) -> Iterable[ActionRecord]:
+        """Return how the nodes stand, as far as that has changed since the last look."""
+        return self._nodes.changed(execution)
 
     def actions(self) -> ActionReport:
         """Return the nodes, and below each the tasks that it has called."""

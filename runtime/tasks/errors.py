@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ...actors._failure import FailureSummary
 
 if TYPE_CHECKING:
-    from ._run import Run
+    from ._run import TaskRun
 
 
 class RuntimeUserError(RuntimeError):
@@ -25,7 +25,7 @@ class RuntimeUserError(RuntimeError):
         """Name of the class of the exception that the task raised."""
         self.action = action
         """Name of the action that failed."""
-        self.run: Run | None = None
+        self.run: TaskRun | None = None
         """The run, once it has ended by this error."""
         self.summary: FailureSummary | None = None
         """The failure as text and numbers."""
@@ -42,9 +42,13 @@ class NonRecoverableError(Exception):
     """Raise it in a task, or a subclass, when trying again is of no use: `retries` stops there."""
 
 
+class ProcessLost(Exception):
+    """Too many processes have died in an action for a recovered run to try it again."""
+
+
 def _restore(cls: type[RuntimeUserError], message: str, code: str, action: str) -> RuntimeUserError:
     return cls(message, code=code, action=action)
 
 
-for _public in (RuntimeUserError, TaskTimeout, NonRecoverableError):
+for _public in (RuntimeUserError, TaskTimeout, NonRecoverableError, ProcessLost):
     _public.__module__ = "trouper.errors"

@@ -258,7 +258,7 @@ class Wait:
         run = self._run
         if run.done():
             return True
-        _refuse_in_a_loop(run.name)
+        refuse_in_a_loop(run.name)
         until = None if timeout is None else time.monotonic() + timeout
         pause, longest = _LOOKS
         while not run.done():
@@ -276,7 +276,12 @@ class Wait:
             pause = min(2 * pause, longest)
 
 
-def _refuse_in_a_loop(name: str) -> None:
+def refuse_in_a_loop(name: str) -> None:
+    """Refuse to block an event loop.
+
+    Raises:
+        RuntimeError: one runs in this thread.
+    """
     try:
         library = sniffio.current_async_library()
     except sniffio.AsyncLibraryNotFoundError:

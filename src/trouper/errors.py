@@ -1,5 +1,16 @@
-"""What a run of tasks raises."""
+"""What a run of tasks raises, and a workspace that can't keep it."""
 
+from .runtime.store._errors import AmbiguousRun as AmbiguousRun
+from .runtime.store._errors import ClaimLost as ClaimLost
+from .runtime.store._errors import NoSuchRun as NoSuchRun
+from .runtime.store._errors import NotTheSame as NotTheSame
+from .runtime.store._errors import NoWorkspace as NoWorkspace
+from .runtime.store._errors import RunNameTaken as RunNameTaken
+from .runtime.store._errors import StoreError as StoreError
+from .runtime.store._errors import StoreFull as StoreFull
+from .runtime.store._errors import StoreReadOnly as StoreReadOnly
+from .runtime.store._errors import WrongPhase as WrongPhase
 from .runtime.tasks.errors import NonRecoverableError as NonRecoverableError
+from .runtime.tasks.errors import ProcessLost as ProcessLost
 from .runtime.tasks.errors import RuntimeUserError as RuntimeUserError
 from .runtime.tasks.errors import TaskTimeout as TaskTimeout

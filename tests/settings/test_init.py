@@ -19,6 +19,7 @@ from trouper.runtime.tasks._parameters import RunParameters
 def _nothing_around(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
+    monkeypatch.delenv("TROUPER_HOME", raising=False)
 
 
 def write(path: str, text: str) -> Path:
@@ -56,6 +57,7 @@ run:
   interactive_mode: false
   preserve_original_types: true
   custom_context: {k: v}
+  workspace: elsewhere
 storage: {root: ws, durability: full, busy_timeout: 3, max_bytes: 2000000}
 logging: {level: 15, format: console}
 queues: {gpu: 2, cpu: {limit: 8}, one: }

@@ -19,6 +19,7 @@ Command = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TROUPER_HOME")
     with open_at(tmp_path / ".trouper") as opened:
         yield opened
 

@@ -265,16 +265,16 @@ LIVE: list[Any] = []
 
 @pytest.fixture(autouse=True)
 def live_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    from trouper.runtime.tasks._run import Run
+    from trouper.runtime.tasks._run import TaskRun
 
-    original = Run.go
+    original = TaskRun.go
 
-    async def go(self: Run) -> None:
+    async def go(self: TaskRun) -> None:
         LIVE.append(self)
         await original(self)
         LIVE.remove(self)
 
-    monkeypatch.setattr(Run, "go", go)
+    monkeypatch.setattr(TaskRun, "go", go)
 
 
 async def test_an_exception_in_the_block_cancels_the_run() -> None:

@@ -1,0 +1,153 @@
+"""What a run holds while it goes on: its name, and its place in the record."""
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from attrs import define, evolve, field
+
+from ...actors._run_context import RunContext
+from ...actors._secret import masked
+from ..settings._sections import Configuration
+from ._calls import calls_of
+from ._live_names import claim, release
+from ._parameters import Parameters
+
+if TYPE_CHECKING:
+    from ..store._records import NewRun
+    from ..workspace._tracked import Tracked
+    from ..workspace._workspace import Workspace
+    from ._run import TaskRun
+
+
+class Hold(Protocol):
+    """What a run takes when it begins, and lets go when it has ended."""
+
+    def take(self, run: "TaskRun") -> None:
+        """Take it.
+
+        Raises:
+            ValueError: a run of that name goes on.
+            StoreError: the workspace can't be written.
+        """
+        ...
+
+    def let_go(self, run: "TaskRun") -> BaseException | None:
+        """Let it go; return why the end could not be recorded, if so."""
+        ...
+
+
+@define
+class NameOnly:
+    """A run that is in memory alone: its name, in this process."""
+
+    name: str
+
+    def take(self, run: "TaskRun") -> None:
+        claim(self.name)
+
+    def let_go(self, run: "TaskRun") -> BaseException | None:
+        release(self.name)
+        return None
+
+
+@define(eq=False)
+class Recording:
+    """A run that is recorded in a workspace, which it holds from here on."""
+
+    workspace: "Workspace"
+    parameters: Parameters
+    is_recovery: bool = False
+    tracked: "Tracked | None" = field(default=None, init=False)
+
+    def take(self, run: "TaskRun") -> None:
+        from ..workspace._tracked import KEY, track
+        from ._recall import Keeper
+
+        new = new_run(run, self.parameters)
+        self.tracked = tracked = track(self.workspace, new, is_recovery=self.is_recovery)
+        tracked.on_abort = partial(run.abort, "`trouper runs abort` was called")
+        tracked.on_failure = run.fail
+        tracked.look = run.work.look
+        run.context.kept[KEY] = tracked
+        calls_of(run.context).keeper = Keeper(tracked)
+
+    def let_go(self, run: "TaskRun") -> BaseException | None:
+        from ..workspace._kept_values import show
+
+        tracked, self.tracked = self.tracked, None
+        assert tracked is not None
+        given = run.outputs_now()  # of a graph that failed: what was finished
+        outputs = show([list(given.names), masked(tuple(given))])
+        phase = "cancelled" if run.phase not in ("completed", "failed") else run.phase
+        return tracked.finish(phase, outputs=outputs, error=run.error)
+
+
+def hold_of(
+    parameters: Parameters,
+    configuration: Configuration,
+    context: RunContext,
+    *,
+    is_recovery: bool = False,
+) -> tuple[Hold, RunContext]:
+    """Return what a run holds, and its context with the workspace attached. Opens nothing yet."""
+    root = _root_of(parameters.get("workspace"), configuration)
+    if root is None:
+        return NameOnly(context.run_name), context
+    from ..workspace._attached import attach_workspace
+
+    workspace = attach_workspace(root)
+    recording = Recording(workspace, parameters, is_recovery=is_recovery)
+    return recording, evolve(context, workspace=workspace)
+
+
+def _root_of(given: Any, configuration: Configuration) -> Path | None:
+    if given is False:
+        return None
+    if given in (None, True):
+        return configuration.root
+    return Path(getattr(given, "path", given))  # a trouper.Workspace, or a folder
+
+
+def new_run(run: "TaskRun", parameters: Parameters) -> "NewRun":
+    """Return what is known of a run when it begins."""
+    from ..store._records import DEFAULT_SCOPE, NewRun
+    from ..workspace._kept_values import show
+
+    context, config = run.context, run.work.config
+    return NewRun(
+        name=context.run_name,
+        target=run.work.name,
+        kind=run.work.kind,
+        mode=context.mode,
+        version=context.version,
+        project=context.project or DEFAULT_SCOPE,
+        domain=context.domain,
+        org=context.org,
+        queue=context.queue,
+        labels=dict(context.labels),
+        annotations=dict(context.annotations),
+        params={**masked(_plain(parameters)), **run.work.source()},
+        profile=config.name,
+        config=masked(config.to_dict()),
+        config_hash=config.content_hash(),
+        inputs=show(masked(run.work.inputs)),
+    )
+
+
+_IN_COLUMNS = frozenset(
+    {"mode", "name", "project", "domain", "version", "queue", "labels", "annotations", "workspace"}
+)
+
+
+def _plain(parameters: Parameters) -> dict[str, Any]:
+    """Return the parameters that have no column of their own, as JSON can hold them."""
+    plain: dict[str, Any] = {}
+    for name, value in parameters.given.items():
+        if name == "env_vars":
+            plain[name] = sorted(value)  # never the values
+        elif name == "custom_context":
+            plain[name] = dict(value)
+        elif name not in _IN_COLUMNS:
+            plain[name] = str(value) if isinstance(value, Path) else value
+    return plain

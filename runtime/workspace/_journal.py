@@ -1,0 +1,269 @@
+"""What an execution has begun and finished, on disk before the next statement runs.
+
+Rule 1: each entry is one `write` to a file that is only appended to. What was written survives
+`kill -9` at any moment; the loss of power only as far as the system has come.
+Rule 2: an entry that was cut off is at the end, and is as if it had never been written.
+Rule 3: entries name an action by a number of the file, which it keeps when the run is recovered:
+then the file goes on.
+
+It is no record for people: that is in the database, a little later. It is what `recover` reads.
+"""
+
+import errno
+import itertools
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from attrs import define, frozen
+
+from ..store._errors import StoreError, StoreFull, StoreReadOnly
+
+FOLDER = "journals"
+MOST_BYTES = 1 << 30
+"""Of one journal; outputs that would make it longer are not kept."""
+
+_HEAD = 4
+"""Bytes before an entry, which say how long it is."""
+_BEGINS: Final = 0
+_ENDS: Final = 1
+_AGAIN: Final = 2
+_BLAME: Final = 3
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder().decode
+
+
+@define(eq=False)
+class Noted:
+    """One action, as the journal tells of it."""
+
+    number: int
+    parent: int
+    """0: it has none."""
+    name: str
+    task: str
+    key: bytes | None
+    """What its task was given; None: that can't be told."""
+    has_ended: bool = False
+    output: bytes | None = None
+    """What it gave back, if it has completed and that was kept."""
+    blamed: int = 0
+    """How many processes have died while it was under way, and nothing below it."""
+
+
+@frozen(eq=False)
+class Story:
+    """What a journal tells."""
+
+    actions: Mapping[int, Noted]
+    length: int
+    """Bytes up to the last whole entry."""
+
+    def suspects(self) -> Iterator[Noted]:
+        """Yield the actions that were under way when it ended, and had called none that was."""
+        going = [each for each in self.actions.values() if not each.has_ended]
+        callers = {each.parent for each in going}
+        return (each for each in going if each.number not in callers)
+
+
+class Journal:
+    """The journal of one execution, being written. Any thread may do so."""
+
+    def __init__(self, path: Path, descriptor: int, *, length: int = 0, last: int = 0) -> None:
+        self.path = path
+        self._descriptor = descriptor
+        self._length = length
+        self._numbers = itertools.count(last + 1)
+        self._closing = threading.Lock()
+
+    def begins(
+        self,
+        parent: int,
+        name: str,
+        task: str,
+        key: bytes | None,
+        number: int | None = None,
+    ) -> int:
+        """Note that an action begins; return its number.
+
+        Args:
+            number: the one it had in the execution that is recovered.
+
+        Raises:
+            StoreError: it can't be written.
+        """
+        number = next(self._numbers) if number is None else number
+        self._write(_encode((_BEGINS, number, parent, name, task, key)))
+        return number
+
+    def ends(self, number: int, output: bytes | None) -> None:
+        """Note that an action has ended; `output`: of one that completed. Raises: as `begins`."""
+        if output is not None and self._length + len(output) > MOST_BYTES:
+            output = None
+        self._write(_encode((_ENDS, number, output)))
+
+    def again(self, number: int) -> None:
+        """Note that an action begins its next attempt: what the last one called is void."""
+        self._write(_encode((_AGAIN, number)))
+
+    def blame(self, number: int) -> None:
+        """Note that a process died while the action was under way."""
+        self._write(_encode((_BLAME, number)))
+
+    def _write(self, entry: bytes) -> None:
+        framed = len(entry).to_bytes(_HEAD, "little") + entry
+        try:
+            written = os.write(self._descriptor, framed)
+        except OSError as error:
+            raise _refused(self.path, error) from error
+        self._length += written
+        if written != len(framed):
+            raise StoreFull(f"the journal {str(self.path)!r} took a part of an entry only; {_FREE}")
+
+    def close(self) -> None:
+        """Close the file. May be repeated."""
+        with self._closing:
+            descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def remove(self) -> None:
+        """Close the file and remove it: nothing is left to recover."""
+        self.close()
+        self.path.unlink(missing_ok=True)
+        with suppress(OSError):  # another execution of the run has begun its own
+            self.path.parent.rmdir()
+
+
+_FREE = "free some space on the disk. What was finished before is kept"
+
+
+def _not_made(path: Path, error: OSError) -> StoreError:
+    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return (StoreFull if is_full else StoreReadOnly)(
+        f"the journal {str(path)!r} can't be made: {error.strerror}; "
+        f"{'free some space' if is_full else 'check the rights'} there, choose another workspace "
+        "with TROUPER_HOME, or run without one"
+    )
+
+
+def _refused(path: Path, error: OSError) -> StoreError:
+    return StoreFull(f"the journal {str(path)!r} can't be written: {error.strerror}; {_FREE}")
+
+
+def earlier_journals(root: Path, run: int) -> Sequence[Path]:
+    """Return the journals of a run that were not removed, oldest first."""
+    folder = root / FOLDER / str(run)
+    try:
+        return sorted(folder.iterdir(), key=lambda path: int(path.name))
+    except FileNotFoundError:
+        return ()
+
+
+def make_journal(root: Path, run: int, execution: int) -> Journal:
+    """Begin the journal of an execution.
+
+    Raises:
+        StoreError: it can't be made.
+    """
+    path = root / FOLDER / str(run) / str(execution)
+    try:
+        for folder in (path.parents[1], path.parent):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+        return Journal(path, os.open(path, flags, 0o600))
+    except OSError as error:
+        raise _not_made(path, error) from error
+
+
+def continue_journal(before: Path, execution: int) -> tuple[Journal, Story]:
+    """Go on with the journal of an earlier execution; return it, and what it tells so far.
+
+    What was under way when that ended is blamed for it.
+
+    Raises:
+        StoreError: it can't be written.
+    """
+    path = before.with_name(str(execution))
+    try:
+        before.rename(path)
+        story = read_journal(path)
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+    except OSError as error:
+        raise _not_made(path, error) from error
+    journal = Journal(path, descriptor, length=story.length, last=max(story.actions, default=0))
+    try:
+        os.ftruncate(descriptor, story.length)
+        for suspect in tuple(story.suspects()):
+            journal.blame(suspect.number)
+            suspect.blamed += 1
+    except BaseException:
+        journal.close()
+        raise
+    return journal, story
+
+
+def read_journal(path: Path) -> Story:
+    """Return what a journal tells, up to the last whole entry.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    actions: dict[int, Noted] = {}
+    below: dict[int, list[int]] = {}
+    length = 0
+    data = path.read_bytes()
+    for end, (kind, number, *more) in _entries(data):
+        length = end
+        if kind == _BEGINS:
+            _begin(actions, below, number, *more)
+        elif (noted := actions.get(number)) is None:
+            continue
+        elif kind == _ENDS:
+            noted.has_ended, noted.output = True, more[0]
+        elif kind == _AGAIN:
+            _forget(actions, below, number)
+        else:
+            noted.blamed += 1
+    return Story(actions, length)
+
+
+def _begin(
+    actions: dict[int, Noted],
+    below: dict[int, list[int]],
+    number: int,
+    parent: int,
+    name: str,
+    task: str,
+    key: bytes | None,
+) -> None:
+    known = actions.get(number)
+    if known is not None:  # it is done again in a later execution, and what is below it stays
+        known.has_ended, known.name = False, name
+        return
+    actions[number] = Noted(number, parent, name, task, key)
+    below.setdefault(parent, []).append(number)
+
+
+def _forget(actions: dict[int, Noted], below: dict[int, list[int]], number: int) -> None:
+    """Drop all below an action."""
+    waiting = below.pop(number, [])
+    while waiting:
+        each = waiting.pop()
+        actions.pop(each, None)
+        waiting += below.pop(each, [])
+
+
+def _entries(data: bytes) -> Iterator[tuple[int, Any]]:
+    """Yield each whole entry, and where it ends."""
+    at = 0
+    while at + _HEAD <= len(data):
+        end = at + _HEAD + int.from_bytes(data[at : at + _HEAD], "little")
+        if end > len(data):
+            return
+        yield end, _decode(data[at + _HEAD : end])
+        at = end

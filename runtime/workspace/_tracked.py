@@ -1,0 +1,181 @@
+"""One execution that is being recorded: who holds it, and what becomes of its actions.
+
+Rule 1: what people look at goes into the database in batches, behind the back of those who run.
+Rule 2: what a recovery needs is in the journal before the next statement runs.
+Rule 3: a disk that takes no more ends the execution as failed; what was written stays.
+"""
+
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+from attrs import define, field
+
+from ...actors._secret import mask_text
+from ..store._errors import StoreError
+from ..store._recorder import Recorder
+from ..store._records import ActionRecord, Claim, Ended, NewRun
+from ..store._store import Store
+from ..store._verbs import Verb
+from ._attached import hold_workspace, let_workspace_go
+from ._journal import Journal, Story, continue_journal, earlier_journals, make_journal
+from ._workspace import Workspace
+
+KEY = "tracked"
+"""Where `RunContext.kept` has it."""
+_MOST_DIRTY = 200_000
+"""Actions that wait to be recorded while the database takes none; the oldest fall out."""
+
+
+class Recordable(Protocol):
+    """What can say how it stands."""
+
+    def as_record(self, execution: int) -> ActionRecord: ...
+
+
+def _nothing() -> None: ...
+
+
+def _not_told(_failure: StoreError) -> None: ...
+
+
+@define(eq=False)
+class Tracked:
+    """Recorded from its making to `finish`. Any thread may call any method."""
+
+    workspace: Workspace
+    claim: Claim
+    journal: Journal
+    story: Story | None
+    """What an execution before this one has done, if that is recovered."""
+    on_failure: Callable[[StoreError], None] = _not_told
+    """Called once, from any thread, when the disk takes no more."""
+    on_abort: Callable[[], None] = _nothing
+    """Called once, from another thread, when an abort is asked for."""
+    look: Callable[[int], Iterable[ActionRecord]] | None = None
+    """Gives records of what nobody notes one by one, as the nodes of a graph."""
+    failure: StoreError | None = None
+    """Why nothing more is recorded."""
+    store: Store = field(init=False)
+    _recorder: Recorder = field(init=False)
+    _dirty: deque[Recordable] = field(factory=lambda: deque(maxlen=_MOST_DIRTY), init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.store = self.workspace.store
+        self._recorder = self.store.recorder
+        self._recorder.hold(
+            self.claim,
+            on_abort=lambda: self.on_abort(),
+            on_lost=self._lost,
+            collect=self._collect,
+            on_failure=self.fail,
+        )
+
+    def note(self, action: Recordable) -> None:
+        """Have it recorded how an action stands, soon."""
+        self._dirty.append(action)
+        if not self._recorder.is_awake:
+            self._recorder.rouse()
+
+    def fail(self, failure: StoreError) -> None:
+        """Note that the disk takes no more."""
+        if self.failure is None:
+            self.failure = failure
+            self.on_failure(failure)
+
+    def _lost(self) -> None:
+        try:
+            self.store.runs.beat(self.claim)
+        except StoreError as failure:
+            self.fail(failure)
+
+    def _collect(self) -> Iterator[ActionRecord]:
+        dirty, execution = self._dirty, self.claim.execution
+        newest: dict[int, Recordable] = {}
+        while dirty:
+            action = dirty.popleft()
+            newest[id(action)] = action
+        yield from (each.as_record(execution) for each in newest.values())
+        if self.look is not None:
+            yield from self.look(execution)
+
+    def finish(
+        self, phase: Ended, *, outputs: bytes | None = None, error: BaseException | None = None
+    ) -> StoreError | None:
+        """Record the end, and let everything go; return why it could not be recorded, if so."""
+        failure: StoreError | None = self.failure
+        try:
+            self._recorder.flush()
+        except StoreError as problem:
+            failure = failure or problem
+        if failure is not None:
+            phase, error = "failed", error or failure
+        try:
+            self._finish(phase, outputs, error)
+        except StoreError as problem:
+            failure = failure or problem
+        finally:
+            self._let_go(is_complete=phase == "completed")
+        return failure
+
+    def _finish(self, phase: Ended, outputs: bytes | None, error: BaseException | None) -> None:
+        code = None if error is None else getattr(error, "code", None) or type(error).__name__
+        trace = None if error is None else "".join(traceback.format_exception(error))
+        self.store.runs.finish(
+            self.claim,
+            phase,
+            outputs=outputs,
+            error_code=code,
+            error=None if error is None else mask_text(str(error)),
+            trace=None if trace is None else mask_text(trace),
+        )
+
+    def _let_go(self, *, is_complete: bool) -> None:
+        self._recorder.let_go(self.claim)
+        if is_complete:
+            self.journal.remove()
+        else:
+            self.journal.close()
+        with suppress(StoreError):  # it was told already
+            let_workspace_go(self.workspace)
+
+
+def track(
+    workspace: Workspace, new: NewRun, *, verb: Verb = "again", is_recovery: bool = False
+) -> Tracked:
+    """Claim a run and begin to record an execution of it.
+
+    Args:
+        workspace: it is held until `Tracked.finish`.
+        verb: says which runs may be begun so.
+        is_recovery: use what the execution before has finished.
+
+    Raises:
+        StoreError: the workspace can't be written, or the run goes on; nothing is claimed then.
+    """
+    hold_workspace(workspace)
+    try:
+        claim = workspace.store.runs.claim(new, verb)
+        try:
+            journal, story = _open_journal(workspace.path, claim, is_recovery=is_recovery)
+            return Tracked(workspace, claim, journal, story)
+        except BaseException as error:
+            code = type(error).__name__
+            workspace.store.runs.finish(claim, "failed", error_code=code, error=str(error))
+            raise
+    except BaseException:
+        with suppress(StoreError):
+            let_workspace_go(workspace)
+        raise
+
+
+def _open_journal(root: Path, claim: Claim, *, is_recovery: bool) -> tuple[Journal, Story | None]:
+    earlier = earlier_journals(root, claim.run)
+    if is_recovery and earlier:
+        return continue_journal(earlier[-1], claim.execution)
+    for path in earlier:  # the run begins anew: nobody will recover what was before
+        path.unlink(missing_ok=True)
+    return make_journal(root, claim.run, claim.execution), None
