@@ -181,6 +181,19 @@ def question_of(context: MessageContext, node: str) -> Question:
     return inner
 
 
+def answer_as_value(context: MessageContext, value: Any, node: str) -> None:
+    """Answer a question that was put to a node whose return value is its reply.
+
+    What was asked elsewhere, and comes by here on its way, is not answered; nor is what names with
+    `reply_from` whose output the reply is.
+    """
+    questions = [each for each in context.tracking if isinstance(each, Question)]
+    if questions and questions[-1].to == node:
+        inner = questions[-1]
+        if inner.reply_from is None and not inner.is_over:
+            inner.answer(value, node)
+
+
 def asks_of(asks: Asks | None) -> Asks:
     """Return whom a context asks.
 

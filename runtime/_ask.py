@@ -176,7 +176,11 @@ class Asking:
         cell = self._run.desk.cell(to)
         name, child = cell.node.name, cell.child
         if not isinstance(child, ActorChild):
-            raise ValueError(f"{name!r} is a batch task, which takes no messages; ask an actor")
+            raise ValueError(
+                f"{name!r} is a batch task: it runs once, when its inputs stand, and takes no "
+                "messages; wait for its result with run.wait(), or have its function called for "
+                "each question by wf.map(function, over=...) over a stream, or by an actor"
+            )
         if child.mailbox.join is not None:
             raise ValueError(
                 f"{name!r} joins its upstreams ({cell.node.options.fan_in}): a question is one "
@@ -260,7 +264,10 @@ class Asking:
         name, _, output = key.partition(".")
         child = self._run.desk.cell(name).child
         if not isinstance(child, ActorChild) or child.outlet is None:
-            raise ValueError(f"reply_from={key!r}: {name!r} is a batch task; name an actor")
+            raise ValueError(
+                f"reply_from={key!r}: {name!r} is a batch task, whose one output comes at the end "
+                "of the streams into it; name an actor, or a map over a stream"
+            )
         if output and output not in child.outputs:
             raise ValueError(
                 f"reply_from={key!r}: {name!r} has no output {output!r};"

@@ -242,10 +242,7 @@ class ControlDesk:
         """
         child = self.cell(node).child
         if not isinstance(child, ActorChild):
-            raise ValueError(
-                f"{child.name!r} is a batch task, which has no messages between which to {what} "
-                "it; run.cancel() ends the run"
-            )
+            raise ValueError(_no_actor(child.name, what))
         return child
 
     def refuse_if_over(self, child: Child, what: str) -> None:
@@ -333,6 +330,19 @@ class ControlDesk:
         if self._run.status == "draining" and notice.reason == "normal":
             return None  # every node ends when a run drains: that breaks no pact
         raise WatchedDown(notice)
+
+
+def _no_actor(task: str, what: str) -> str:
+    if what in ("stop", "kill"):
+        return (
+            f"{task!r} is a batch task: nodes that wait for its result would wait for ever if "
+            f"something were to {what} it alone; give it a limit of its own (trio.fail_after), or "
+            "end the run with run.cancel()"
+        )
+    return (
+        f"{task!r} is a batch task, which has no messages between which to {what} it; use an "
+        "actor, or wf.map(function, over=...) over a stream"
+    )
 
 
 def _has_ended(child: Child) -> bool:

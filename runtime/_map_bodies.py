@@ -2,7 +2,7 @@
 
 Over a list, the first failure ends all calls at once. Over a stream, each call holds the message
 that it is for: a failure rejects that one only, and in order those behind it are given back, so
-that they come again after it.
+that they come again after it. The value of a call is the reply to a question that was put to it.
 """
 
 import math
@@ -14,10 +14,12 @@ import attrs
 import trio
 
 from ..actors._actor_context import ActorContext
+from ..actors._ask import answer_as_value
 from ..actors._cancelled import stray_cancel
 from ..actors._current import current_context
 from ..actors._in_order import release_in_order, sort_returned
 from ..actors._task_context import TaskContext
+from ..channels._context import message_context
 from ..channels._outlet import EndOfOutput
 from ._node import MapSpec, Node
 from ._process import call_in_process
@@ -164,7 +166,10 @@ def stream_body(node: Node) -> Callable[[ActorContext[Any, Any, Any, Any]], Awai
         async def body(ctx: ActorContext[Any, Any, Any, Any]) -> None:
             call = make_call(node, ctx)
             while True:
-                await ctx.send(await call(await ctx.receive()))
+                result = await call(await ctx.receive())
+                if message_context.get().tracking:
+                    answer_as_value(message_context.get(), result, node.name)
+                await ctx.send(result)
 
         return body
     turns = Turns()
@@ -178,6 +183,8 @@ def stream_body(node: Node) -> Callable[[ActorContext[Any, Any, Any, Any]], Awai
             number = turns.take()
             try:
                 result = await call(item)
+                if message_context.get().tracking:
+                    answer_as_value(message_context.get(), result, node.name)
                 if await turns.wait(number):
                     await ctx.send(result)
                 else:

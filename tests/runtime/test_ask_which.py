@@ -87,7 +87,11 @@ async def test_bad_questions_are_refused(autojump_clock: MockClock) -> None:
     async with workflow.open() as run:
         bad: list[tuple[dict[str, Any], type[Exception], str]] = [
             ({"to": "ecko"}, ValueError, "there is no node 'ecko'; did you mean 'echo'"),
-            ({"to": "once"}, ValueError, "'once' is a batch task, which takes no messages"),
+            (
+                {"to": "once"},
+                ValueError,
+                "'once' is a batch task: it runs once",
+            ),
             ({"to": "zipped"}, ValueError, "'zipped' joins its upstreams"),
             ({"to": "echo", "timeout": 0}, ValueError, "timeout= > 0 s"),
             ({"to": "echo", "timeout": "1"}, TypeError, "timeout= in seconds"),
