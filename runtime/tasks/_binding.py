@@ -7,7 +7,7 @@ from typing import Any
 from attrs import frozen
 
 from .._shape import Parameter, Shape
-from ._check import Check, make_check
+from ._check import Check, make_argument_check
 
 Bound = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -91,7 +91,7 @@ def make_binder(task: str, function: Callable[..., Any], shape: Shape) -> Binder
     checks = {
         each.name: check
         for each in shape.parameters
-        if (check := make_check(each.annotation, owner=_owner(task, each))) is not None
+        if (check := make_argument_check(each.annotation, owner=_owner(task, each))) is not None
     }
     return Binder(
         task,

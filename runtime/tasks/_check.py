@@ -13,6 +13,8 @@ from typing import Any, Literal, Union, cast, get_args, get_origin
 import msgspec
 
 from .._convert_message import convert_value
+from ..io._dataframe import DataFrame
+from ..io._handing import is_frame, want_of
 
 Check = Callable[[Any], Any]
 """Gives back the value, converted if that was needed; raises TypeError."""
@@ -45,6 +47,23 @@ def make_check(hint: Any, *, owner: str, verb: str = "takes") -> Check | None:
         return value if type(value) is hint else check(value)
 
     return check_exact
+
+
+def make_argument_check(hint: Any, *, owner: str) -> Check | None:
+    """Return what checks an argument: as `make_check`, but frames are handed over in the task."""
+    check = make_check(hint, owner=owner)
+    want = want_of(hint)
+    if check is None or want is None or want.form == "either":
+        return check
+    is_native = want.form == "native"
+
+    def check_frame(value: Any) -> Any:
+        # A native frame of another kind than the annotation's is refused as anything else is.
+        if isinstance(value, DataFrame) if is_native else is_frame(value):
+            return value
+        return check(value)
+
+    return check_frame
 
 
 def _is_plain(hint: Any) -> bool:

@@ -90,7 +90,6 @@ _LATER: Mapping[str, str] = {
     "env_vars": "runs can't have variables of their own",
     "dry_run": "there are no code bundles",
     "copy_bundle_to": "there are no code bundles",
-    "preserve_original_types": "there are no data frames",
 }
 """What has no effect yet, and why."""
 
@@ -109,6 +108,7 @@ _IN_CONTEXT = (
     "labels",
     "annotations",
     "custom_context",
+    "preserve_original_types",
 )
 
 

@@ -10,6 +10,8 @@ from attrs import define
 from .._names import check_name, infer_name
 from .._signature import inspect_callable
 from ..cache._policy import check_policy
+from ..io._hand_over import hand_over
+from ..io._handing import with_room
 from ._binding import Binder, make_binder
 from ._check import Check, make_check
 from ._task_options import Settings
@@ -57,6 +59,7 @@ def make_spec(function: Any, name: str | None, settings: Settings, environment: 
     kind: TaskKind = "stream" if shape.is_generator else "async" if shape.is_async else "sync"
     _check_effects(known, kind, settings)
     verb = "yields" if kind == "stream" else "returns"
+    function = hand_over(function, shape, kind)
     is_coroutine = inspect.iscoroutinefunction(function)
     once = settings.policy is None and settings.timeout is None
     binder = make_binder(known, function, shape)
@@ -71,7 +74,7 @@ def make_spec(function: Any, name: str | None, settings: Settings, environment: 
         is_simple=is_coroutine and once and not shape.takes_ctx,
         takes_ctx=shape.takes_ctx,
         binder=binder,
-        check_result=make_check(shape.returns, owner=f"task {known!r}", verb=verb),
+        check_result=make_check(with_room(shape.returns), owner=f"task {known!r}", verb=verb),
         returns=shape.returns,
         settings=settings,
         is_served=settings.cache is not None

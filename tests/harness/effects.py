@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from attrs import field, frozen
@@ -93,3 +94,17 @@ def base_dir(given: Given) -> str:
     """Return the run's base directory; "made up" if nobody has given it one."""
     found: str = of_context("run_base_dir")(given)
     return "made up" if Path(found).name.startswith(("trouper-", "probe-")) else found
+
+
+def type_of_a_frame(given: Given) -> str:
+    """Return whose data frame a run gives back that was given one of pandas."""
+    import pandas
+
+    @trouper.TaskEnvironment("effects").task
+    def hand_back(frame: Any) -> Any:
+        return frame
+
+    with TemporaryDirectory() as raw:
+        runner = trouper.with_runcontext(raw_data_path=raw, **given)
+        [output] = runner.run(hand_back, pandas.DataFrame({"n": [1]})).outputs()
+    return type(output).__module__.partition("._")[0]

@@ -20,6 +20,7 @@ from harness.effects import (
     of_context,
     of_run,
     root_logger_changes,
+    type_of_a_frame,
     version_is_computed,
 )
 from harness.pages import Block, blocks, table
@@ -146,6 +147,7 @@ EFFECTS = (
     Effect("version", "v7", of_context("version"), "v6", "v7", beside={"version": "v6"}),
     Effect("interruptible", True, of_run("interruptible"), None, True),
     Effect("raw_data_path", "raw", of_context("raw_data_path"), "", "raw"),
+    Effect("preserve_original_types", True, type_of_a_frame, "trouper.io", "pandas"),
     Effect("run_base_dir", "base", base_dir, "made up", "base"),
     Effect("queue", "gpu", of_run("queue"), None, "gpu"),
     Effect("overwrite_cache", True, of_run("overwrite_cache"), False, True),
