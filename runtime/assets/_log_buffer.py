@@ -31,14 +31,21 @@ _AGAIN = 1.0
 class LogBuffer:
     """The lines of one log file that this process has not written yet."""
 
-    def __init__(self, path: Path, *, is_durable: bool, on_first: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        is_durable: bool,
+        on_first: Callable[[], None],
+        on_open: Callable[[], None],
+    ) -> None:
         self.path = path
         self.waiting: list[str] = []
         self.failure: AssetError | None = None
         """Why the last write failed; None: it did not."""
         self.is_awake = False
         """Whether the thread knows that there are lines."""
-        self._file = AppendFile(path, is_durable=is_durable)
+        self._file = AppendFile(path, is_durable=is_durable, on_open=lambda _file: on_open())
         self._on_first = on_first
         self._is_recorded = False
         self._guard = threading.Lock()
@@ -51,7 +58,8 @@ class LogBuffer:
             AssetError: the log can't be written; the lines are kept for now.
         """
         if not self._is_recorded:
-            self._record()
+            with self._guard:
+                self._record()
         if self.failure is not None or len(self.waiting) >= MOST_WAITING:
             self.flush()
             return
@@ -70,8 +78,7 @@ class LogBuffer:
             lines, count = self.waiting, len(self.waiting)
             if not count:
                 return
-            if not self._is_recorded:
-                self._record()
+            self._record()
             taken = lines[:count]
             try:
                 self._file.append(_as_bytes(taken))
@@ -91,8 +98,10 @@ class LogBuffer:
             self._file.close()
 
     def _record(self) -> None:
-        self._on_first()
-        self._is_recorded = True
+        """Have it recorded that there is such a log. Called with `_guard` held."""
+        if not self._is_recorded:
+            self._on_first()
+            self._is_recorded = True
 
     def start_again(self) -> None:
         """Begin anew in a forked child: what waits is the parent's affair."""

@@ -100,17 +100,20 @@ class Log:
         """Record that there is a log, unless that was done before."""
         if self.asset is not None:
             return
-        self._shelf.append(
-            LogAsset(
-                id=new_id(),
-                name=self.name,
-                created=time.time(),
-                file=self._place,
-                form="text",
-                mime="text/plain; charset=utf-8",
-                producer=self._producing.producer(self._context),
-            )
+        record = LogAsset(
+            id=new_id(),
+            name=self.name,
+            created=time.time(),
+            file=self._place,
+            form="text",
+            mime="text/plain; charset=utf-8",
+            producer=self._producing.producer(self._context),
         )
+        # Alone, or two processes that begin at once would both record it.
+        with self._shelf.manifest.alone() as add:
+            if self.asset is None:
+                add(record)
+        self._shelf.tell_soon(1)
 
 
 def _as_line(line: object) -> str:

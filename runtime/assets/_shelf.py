@@ -80,6 +80,7 @@ class Shelf:
 
     def _begin(self) -> None:
         self.store.assets.open_manifest(self.key, self.kind)
+        self.store.opened.add(self)
 
     # -- writing -----------------------------------------------------------------------------
 
@@ -205,7 +206,12 @@ class Shelf:
         """
         found = self._logs.get(place)
         if found is None:
-            fresh = LogBuffer(self.path / place, is_durable=self.is_durable, on_first=on_first)
+            fresh = LogBuffer(
+                self.path / place,
+                is_durable=self.is_durable,
+                on_first=on_first,
+                on_open=lambda: self.store.opened.add(self),
+            )
             # Two threads may come here at once; one of the two is kept.
             found = self._logs.setdefault(place, fresh)
         return found
@@ -236,6 +242,8 @@ class Shelf:
             self.store.shelves.pop(self.key, None)
 
     def release(self) -> None:
+        """Write what waits for logs, and close all files; who goes on opens them again."""
+        self.store.opened.discard(self)
         try:
             for log in tuple(self._logs.values()):
                 log.close()

@@ -46,7 +46,9 @@ class Store:
     recorder: Recorder
     assets: AssetIndex
     shelves: dict[str, Shelved] = field(factory=dict[str, Shelved], init=False)
-    """What is open of each scope's assets, by its place in the workspace."""
+    """The assets of each scope in use, by its place in the workspace."""
+    opened: set[Shelved] = field(factory=set[Shelved], init=False)
+    """Those that have files open."""
 
     def start(
         self, new: NewRun, *, on_abort: OnEvent | None = None, on_lost: OnEvent | None = None
@@ -78,7 +80,7 @@ class Store:
     def _release_shelves(self) -> None:
         """Write what waits for logs, and close all files of assets."""
         try:
-            for shelf in tuple(self.shelves.values()):
+            for shelf in tuple(self.opened):
                 shelf.release()
         finally:
             self.shelves.clear()

@@ -47,6 +47,7 @@ def fill(place: Place) -> None:
             ctx.artifact.save(f"{task}.json", {"a": 1}, tags=[task, run.name])
             ctx.checkpoint(task, data=1)
             ctx.log(task).append("line")
+            ctx.log(task).flush()
     data_assets_of(place).import_asset("data", __file__, tags=["raw"])
 
 

@@ -16,6 +16,7 @@ from trio.testing import MockClock
 import trouper
 from harness.assets import context_of, execute, run_assets, workspace
 from trouper.runtime.assets import _append, _log_buffer
+from trouper.runtime.assets._catalog import Catalog
 from trouper.runtime.assets._logs import Log
 from trouper.runtime.assets._run_assets import RunAssets
 
@@ -144,6 +145,19 @@ def test_processes_append_at_once(tmp_path: Path) -> None:
     assert all(text == "x" * 200 for _, _, text in words)
     for number in range(4):
         assert [int(count) for who, count, _ in words if int(who) == number] == list(range(300))
+
+
+def test_one_record_however_many_begin_at_once(tmp_path: Path) -> None:
+    with run_assets(tmp_path) as one, run_assets(tmp_path) as two:
+        logs = [context_of(assets, f"t{n}").log("x") for n, assets in enumerate((one, two) * 4)]
+        threads = [threading.Thread(target=log.append, args=("a",)) for log in logs]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+        found = Catalog(one.store).query_assets(kind="log")
+        assert len(found) == 1
+        assert len(logs[0].tail(100) + logs[1].tail(100)) >= 8
 
 
 async def test_tasks_of_a_run_append_to_one_log(tmp_path: Path) -> None:
