@@ -350,6 +350,16 @@ async def test_the_configuration_is_a_part_of_the_run_and_comes_back(experiment:
     assert run.executions()[0].config_hash == profile.content_hash()
 
 
+async def test_a_secret_is_not_recorded_and_has_to_be_given_again(experiment: Any) -> None:
+    etl, run = Etl(failures=1), experiment.run(id="r")
+    config = {"token": trouper.Secret("hunter22")}
+    await etl.execute(run=run.start(config))
+    assert run.executions()[0].config == {"token": "***"}
+    with pytest.raises(ValueError, match=r"holds what is not recorded.*resume\(profile_config=\.\.\."):
+        await etl.execute(run=run.resume())
+    assert (await etl.execute(run=run.resume(config))).ok
+
+
 async def test_equal_runs_of_two_experiments_keep_apart(experiment: Any) -> None:
     """F14: equal experiment names in two projects collided."""
     other = experiment.workspace.project("q").experiment("e").run(id="r")
