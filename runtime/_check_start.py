@@ -4,7 +4,8 @@ An actor starts when its batch upstreams are done. Until then nobody reads its s
 senders wait once the lanes are full, and the senders of those after them. If one of them has to
 end before the batch upstream can, nothing ever moves again.
 
-Held up by a node: the actors that lead to it through blocking edges alone.
+Held up by a node: the actors that lead to it through blocking edges alone. Those of an output that
+balances are blocking only if none of its readers reads.
 Awaited by a node: the actors that lead to one of its batch upstreams, in any way.
 A node may await nobody whom it holds up itself, and no two may await whom the other holds up.
 """
@@ -20,7 +21,7 @@ from ._graph import Arrows, Graph, Link, find_path, lane_settings, reach, revers
 
 
 def start_problems(graph: Graph) -> Iterator[str]:
-    blocking = graph.arrows(link for link in graph.links if _blocks(link))
+    blocking = graph.arrows(_blocking(graph))
     waiting = _waiting(graph, reverse(blocking))
     stuck: set[str] = set()
     for each in waiting:
@@ -38,6 +39,39 @@ def _blocks(link: Link) -> bool:
         return False
     capacity, overflow = lane_settings(link.consumer, link.upstream.edge)
     return overflow == "block" and capacity != math.inf
+
+
+def _blocking(graph: Graph) -> list[Link]:
+    """Return the links for whose receiver the sender may have to wait.
+
+    One that balances waits only if no reader of that output reads: then each of them counts.
+    """
+    links = [link for link in graph.links if _blocks(link)]
+    sure = [link for link in links if link.producer.options.fan_out != "balance"]
+    if len(sure) == len(links):
+        return links
+    arrows, plain = graph.arrows(graph.links), graph.arrows(sure)
+    groups: dict[tuple[str, str | None], list[Link]] = {}
+    for link in graph.links:
+        if link.producer.kind == "actor" and link.producer.options.fan_out == "balance":
+            groups.setdefault((link.producer.name, link.upstream.output), []).append(link)
+    for (sender, _), readers in groups.items():
+        if not all(map(_blocks, readers)):
+            continue  # there is always one that takes it
+        late = _late(graph, reach(arrows, [sender]))
+        if all(late & reach(plain, [link.consumer.name]).keys() for link in readers):
+            sure += readers
+    return sure
+
+
+def _late(graph: Graph, after: Collection[str]) -> set[str]:
+    """Return the actors that start only when some batch task among `after` is done."""
+    return {
+        name
+        for name, links in graph.into.items()
+        if graph.nodes[name].kind == "actor"
+        and any(not link.is_stream and link.producer.name in after for link in links)
+    }
 
 
 @frozen(eq=False)
