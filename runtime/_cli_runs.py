@@ -13,6 +13,7 @@ from ._cli_json import jsonable
 from ._cli_problem import Problem
 from ._cli_text import columns, count, plain, plain_lines, shown
 from ._names import suggest
+from .command._configured import configured_place
 from .settings._init import current
 from .store._errors import AmbiguousRun, NoSuchRun, StoreError
 from .store._records import ActionRecord, Phase, RunRecord
@@ -102,10 +103,11 @@ def show_run(name: str, root: str | None, *, as_json: bool) -> Iterator[str]:
 @contextmanager
 def _opened(root: str | None) -> Generator[Store, None, None]:
     try:
-        configured = current()
-        place = configured.root if root is None else root
-        with open_store(place, read_only=True, **configured.store_options()) as store:
-            yield store
+        with configured_place(root):
+            configured = current()
+            place = configured.root if root is None else root
+            with open_store(place, read_only=True, **configured.store_options()) as store:
+                yield store
     except (StoreError, ValueError) as error:
         raise Problem(plain(error, 2_000)) from None
 

@@ -167,6 +167,12 @@ def run(
     plain: Annotated[
         bool, Parameter(help="Lines instead of the live picture, on a terminal too.")
     ] = False,
+    settings: Annotated[
+        str | None, Parameter(help="Configuration of trouper; else config.yaml, if there is one.")
+    ] = None,
+    no_settings: Annotated[
+        bool, Parameter(name="--no-settings", help="None, even if there is a config.yaml.")
+    ] = False,
     flags: Annotated[RunFlags | None, Parameter(name="*")] = None,
 ) -> RunOptions:
     return RunOptions(
@@ -179,6 +185,8 @@ def run(
         redeliver=redeliver,
         as_json=json,
         is_plain=plain,
+        settings=settings,
+        no_settings=no_settings,
         flags=flags or RunFlags(),
     )
 

@@ -17,7 +17,11 @@ class Worker:
     """A process that runs tasks when it is asked to."""
 
     def __init__(self, command: list[str], folder: Path, path: str | None = None) -> None:
-        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        # Neither a workspace of the person who measures, nor settings.
+        dropped = ("PYTHONPATH", "TROUPER_")
+        environment = {
+            key: value for key, value in os.environ.items() if not key.startswith(dropped)
+        }
         if path is not None:
             environment["PYTHONPATH"] = path
         self._process = subprocess.Popen(

@@ -11,6 +11,7 @@ from ..store._errors import AmbiguousRun, NoSuchRun, StoreError, StoreReadOnly
 from ..store._records import RunRecord
 from ..store._store import Store, open_store
 from ..workspace._workspace import Workspace
+from ._configured import configured_place
 
 _KNOWN = 1_000
 """Runs among which a nearest name is looked for."""
@@ -23,7 +24,7 @@ def opened_workspace(root: str | None) -> Generator[Workspace, None, None]:
     Raises:
         Problem: there is none, or what was done with it inside can't be; each with its fix.
     """
-    with problems(), Workspace(root, create=False) as workspace:
+    with configured_place(root), problems(), Workspace(root, create=False) as workspace:
         yield workspace
 
 

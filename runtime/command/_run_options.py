@@ -20,4 +20,6 @@ class RunOptions:
     redeliver: str | None = None
     as_json: bool = False
     is_plain: bool = False
+    settings: str | None = None
+    no_settings: bool = False
     flags: RunFlags = field(factory=RunFlags)

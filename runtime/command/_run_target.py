@@ -7,12 +7,16 @@ from functools import partial
 from attrs import frozen
 
 from .._cli_load import Task, load_target
+from .._cli_problem import Problem
 from .._cli_run import EXIT_OK, run_command, stdout_kept_clean
 from .._workflow import Workflow
+from ._configured import configured
 from ._run_options import RunOptions
 from ._run_task import run_task
 from ._task_flags import TaskFlags
 from ._words import Words, read_task_words
+
+_INSTEAD = "say --settings FILE, or --no-settings"
 
 
 @frozen
@@ -35,7 +39,12 @@ def run_target(options: RunOptions, words: Words, own: Own) -> int:
     Raises:
         Problem: nothing could be run.
     """
-    with ExitStack() as clean:
+    read = (options.settings, options.no_settings)
+    with ExitStack() as configuration, ExitStack() as clean:
+        if not options.no_settings:
+            configuration.enter_context(
+                configured(options.settings, instead=_INSTEAD, profiles=options.config)
+            )
         # The file may print while it is loaded, before it is known whose a flag behind it is.
         if options.as_json or "--json" in words.behind:
             clean.enter_context(stdout_kept_clean())
@@ -44,6 +53,8 @@ def run_target(options: RunOptions, words: Words, own: Own) -> int:
             go, options = _workflow(found, options, words, own)
         else:
             go, options = _task(found, options, words, own)
+        if (options.settings, options.no_settings) != read:
+            raise Problem("--settings and --no-settings are for all: write them before the file")
         if not options.as_json:
             clean.close()
         code, report = go()

@@ -12,6 +12,7 @@ from .._cli_text import columns, count, plain
 from ..store._records import Phase, RunRecord
 from ..workspace._names import folder_of
 from ..workspace._workspace import Workspace
+from ._configured import configured_place
 from ._measures import age_text, bytes_below, size_text
 from ._places import opened_workspace, problems
 
@@ -22,7 +23,7 @@ def init_lines(root: str | None, *, as_json: bool) -> Iterator[str]:
     Raises:
         Problem: it can't be made.
     """
-    with problems(), Workspace(root) as workspace:
+    with configured_place(root), problems(), Workspace(root) as workspace:
         was_there = workspace.is_there()
         path = str(workspace.store.path.parent)
     if as_json:

@@ -96,6 +96,11 @@ def current() -> Configuration:
     return checked(override({}, os.environ), "the environment")
 
 
+def is_initialised() -> bool:
+    """Return whether an `init*` was called in this process."""
+    return _initialised is not None
+
+
 def forget() -> None:
     """Undo `init` and `init_from_config`, as in a process that has just begun."""
     global _initialised

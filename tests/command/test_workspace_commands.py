@@ -25,7 +25,8 @@ Call = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[trouper.Workspace]:
     monkeypatch.chdir(tmp_path)
-    with trouper.Workspace(tmp_path / ".trouper") as opened:
+    monkeypatch.setenv("TROUPER_HOME", str(tmp_path / ".trouper"))
+    with trouper.Workspace() as opened:
         yield opened
 
 
