@@ -93,6 +93,7 @@ from .assets._records import MessageRef as MessageRef
 from .assets._records import OutputAsset as OutputAsset
 from .assets._records import Producer as Producer
 from .bundle._manifest import BundleError as BundleError
+from .bundle._upload import BundleReport as BundleReport
 from .cache._policy import CachePolicy as CachePolicy
 from .cache._use import CacheUse as CacheUse
 from .logs._line import LogLine as LogLine

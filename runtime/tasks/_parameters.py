@@ -88,8 +88,6 @@ DEFAULTS: Final[Mapping[str, object]] = {
 
 _LATER: Mapping[str, str] = {
     "env_vars": "runs can't have variables of their own",
-    "dry_run": "there are no code bundles",
-    "copy_bundle_to": "there are no code bundles",
 }
 """What has no effect yet, and why."""
 
@@ -190,6 +188,10 @@ def _refuse_contradictions(values: Mapping[str, Any]) -> None:
         )
     if "copy_bundle_to" in values and not values.get("dry_run"):
         raise ValueError("copy_bundle_to has an effect only with dry_run=True; add that")
+    if values.get("dry_run") and values.get("copy_style") == "none":
+        raise ValueError(
+            "dry_run uploads the code bundle, and copy_style='none' makes none; give another one"
+        )
 
 
 def _refuse_what_comes_later(values: Mapping[str, Any]) -> None:

@@ -163,7 +163,8 @@ class TaskRun(Run):
                 self.work.cancel(self._reason)
         phase: RunPhase = "cancelled"
         try:
-            with logging_of(self.context):
+            folder = None if self.context.workspace is None else self.path / "logs"
+            with logging_of(self.context, folder):
                 phase, self._outputs, self._error = await self.work.run()
         finally:
             self._end(phase)

@@ -19,7 +19,7 @@ from ..settings._init import current
 from ..settings._sections import Configuration
 from ._asyncio import run_beside_asyncio
 from ._bound_task import take_task
-from ._hold import hold_of
+from ._hold import NameOnly, hold_of
 from ._nested import stop_with_caller
 from ._parameters import Parameters, RunParameters, check_parameters
 from ._run import TaskRun
@@ -82,6 +82,7 @@ class Runner:
         name: str = _generate_name(label) if given is None else given
         hold, context = hold_of(parameters, configuration, parameters.run_context(name))
         work: Work
+        is_dry: bool = parameters.get("dry_run")
         if found is not None:
             task, first, over = found
             work = TaskWork(task.spec, context, (*first, *args), {**over, **named})
@@ -89,6 +90,12 @@ class Runner:
             raise TypeError(f"workflow {label!r} takes no arguments; its nodes have them")
         else:
             work = WorkflowWork(target, context)
+        if is_dry:
+            from ._dry_run import DryWork  # here, for few runs are
+
+            # Not recorded, for nothing of it happens.
+            dry = DryWork(work, context, parameters, configuration.root)
+            return TaskRun(evolve(context, workspace=None), dry, NameOnly(name))
         return TaskRun(context, work, hold)
 
 
@@ -106,6 +113,11 @@ def prepare_graph(
     """
     configuration = current()
     parameters = _configured(parameters, configuration)
+    if parameters.get("dry_run"):
+        raise ValueError(
+            "a dry run gives a bundle, and no result of a graph; write "
+            f"trouper.with_runcontext(dry_run=True).run({workflow.name})"
+        )
     given = parameters.get("name")
     name: str = _generate_name(workflow.name) if given is None else given
     hold, context = hold_of(parameters, configuration, parameters.run_context(name))

@@ -108,3 +108,26 @@ def type_of_a_frame(given: Given) -> str:
         runner = trouper.with_runcontext(raw_data_path=raw, **given)
         [output] = runner.run(hand_back, pandas.DataFrame({"n": [1]})).outputs()
     return type(output).__module__.partition("._")[0]
+
+
+def executes(given: Given) -> bool:
+    """Tell whether the task is called at all."""
+    called: list[None] = []
+
+    @trouper.TaskEnvironment("effects").task
+    async def probe() -> None:
+        called.append(None)
+
+    with redirect_stderr(io.StringIO()):
+        trouper.with_runcontext(**given).run(probe)
+    return bool(called)
+
+
+def leaves(name: str) -> Callable[[Given], bool]:
+    """Return what tells whether a run leaves a file of that name in the current folder."""
+
+    def observe(given: Given) -> bool:
+        executes(given)
+        return Path(name).is_file()
+
+    return observe

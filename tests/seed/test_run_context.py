@@ -14,7 +14,9 @@ from harness.buckets import Buckets, bucket_server, buckets, cloud_library
 from harness.effects import (
     Effect,
     base_dir,
+    executes,
     first_of_a_printed_line,
+    leaves,
     levels_logged,
     of_action,
     of_context,
@@ -160,6 +162,8 @@ EFFECTS = (
     Effect("log_format", "json", first_of_a_printed_line, "text", "{"),
     Effect("reset_root_logger", True, root_logger_changes, True, False),
     Effect("copy_style", "none", version_is_computed, True, False),
+    Effect("dry_run", True, executes, True, False),
+    Effect("copy_bundle_to", Path("b.tgz"), leaves("b.tgz"), False, True, beside={"dry_run": True}),
     Effect("interactive_mode", True, of_run("interactive_mode"), False, True),
     Effect("custom_context", {"k": "v"}, of_context("custom_context"), {}, {"k": "v"}),
 )

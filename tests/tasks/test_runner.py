@@ -278,7 +278,6 @@ def test_parameters_are_checked_when_they_are_given(
     ("name", "value", "default"),
     [
         ("env_vars", {"A": "b"}, None),
-        ("dry_run", True, False),
     ],
 )
 def test_what_has_no_effect_yet_is_refused_by_name(name: str, value: Any, default: Any) -> None:
