@@ -3,10 +3,16 @@
 import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import msgspec
 from attrs import field, frozen
+
+from ._assets import assets_of
+from ._current import current_context
+
+if TYPE_CHECKING:
+    from ._task_context import TaskContext
 
 Mode = Literal["local", "remote", "hybrid"]
 CacheScope = Literal["global", "project-domain", "run"]
@@ -104,6 +110,46 @@ class RunContext:
         """Version of the code that runs: as it was given, else what is computed from the code."""
         compute: Callable[[], str] | None = self.kept.get(VERSION)
         return self._version if self._version or compute is None else compute()
+
+    # -- what a task's context delegates to: here for who has opened a run ----------------------
+
+    @property
+    def artifact(self) -> Any:
+        """What saves, loads and opens artifacts of the run; None without a workspace."""
+        assets = assets_of(self)
+        return None if assets is None else assets.artifact(self._task())
+
+    @property
+    def data_assets(self) -> Any:
+        """What imports files and folders into the run; None without a workspace."""
+        assets = assets_of(self)
+        return None if assets is None else assets.data_assets(self._task())
+
+    def log(self, name: str) -> Any:
+        """Return the log of that name; None without a workspace."""
+        assets = assets_of(self)
+        return None if assets is None else assets.log(name, self._task())
+
+    def checkpoint(self, name: str, *, data: Any = None) -> Any:
+        """Keep `data` as the next of that name's chain; None without a workspace."""
+        assets = assets_of(self)
+        return None if assets is None else assets.checkpoint(name, data, self._task())
+
+    def checkpoints(self, name: str) -> Any:
+        """Return the chain of that name; None without a workspace."""
+        assets = assets_of(self)
+        return None if assets is None else assets.checkpoints(name)
+
+    def find_asset(self, name: str, *, kind: str | None = None) -> Any:
+        """Search run, experiment, project and workspace for an asset; None without a workspace."""
+        assets = assets_of(self)
+        kinds = () if kind is None else (kind,)
+        return None if assets is None else assets.find_asset(name, kinds, self._task())
+
+    def _task(self) -> "TaskContext[Any, Any, Any] | None":
+        """Return the context of the task that runs here, if it is one of this run."""
+        context = current_context.get()
+        return context if context is not None and context.run_context is self else None
 
 
 ActionID.__module__ = RunContext.__module__ = "trouper"

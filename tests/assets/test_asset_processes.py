@@ -1,4 +1,4 @@
-"""Several processes at once, and processes that are killed: nothing recorded is lost, or half there.
+"""Several processes at once, and processes that are killed: nothing recorded is lost or half there.
 
 Twenty rounds of `kill -9`; `make soak` goes on for TROUPER_SOAK_SECONDS, 200 rounds at least.
 """

@@ -1,0 +1,145 @@
+"""The assets of a run of a real workspace, from its block, its tasks and other processes."""
+
+from pathlib import Path
+
+import pytest
+import trio
+
+import trouper
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> trouper.Workspace:
+    return trouper.Workspace(tmp_path / "ws")
+
+
+async def test_a_block_and_its_tasks_share_the_assets_of_the_run(
+    workspace: trouper.Workspace,
+) -> None:
+    wf = trouper.Workflow()
+
+    @wf.task
+    async def train(ctx: trouper.TaskContext) -> None:
+        assert ctx.run_context is not None
+        assert ctx.artifact.load("before") == [1]
+        ctx.run_context.artifact.save("inside", b"")
+        ctx.run_context.log("l").append("line")
+        ctx.run_context.checkpoint("c", data=1)
+
+    run = workspace.project("p").experiment("e").run(id="r")
+    with workspace, run.start() as run_context:
+        run_context.artifact.save("before", [1])
+        run_context.data_assets.import_asset("data", __file__)
+        (await wf.execute(run_context=run_context)).unwrap()
+        assert run_context.checkpoints("c").latest().load() == 1
+        found = run_context.find_asset("inside")
+        assert found.path.is_relative_to(run.path)
+    with workspace:
+        made = {each.name: each.producer for each in workspace.catalog.query_assets()}
+    assert made["before"] == trouper.Producer(run="r", project="p", experiment="e", execution=1)
+    assert made["data"].task is None
+    inside = trouper.Producer(
+        run="r",
+        project="p",
+        experiment="e",
+        execution=1,
+        task="train",
+        attempt=1,
+        consumes=made["inside"].consumes,
+    )
+    assert made["inside"] == inside
+    assert len(inside.consumes) == 1
+    assert made["l"].task == made["c"].task == "train"
+
+
+def test_without_a_workspace_it_is_soft() -> None:
+    run = trouper.RunContext(run_name="r")
+    assert run.artifact is None
+    assert run.data_assets is None
+    assert run.log("x") is None
+    assert run.checkpoint("x", data=1) is None
+    assert run.checkpoints("x") is None
+    assert run.find_asset("x") is None
+
+
+async def test_a_run_that_another_task_opens_is_not_credited_to_that_task(
+    workspace: trouper.Workspace,
+) -> None:
+    """What a task of one run does with another run is no deed of that other run's tasks."""
+    experiment = workspace.project("p").experiment("e")
+    wf = trouper.Workflow()
+
+    @wf.task
+    async def outer(ctx: trouper.TaskContext) -> None:
+        with experiment.run(id="inner").start() as inner:
+            inner.artifact.save("x", b"")
+        await trio.lowlevel.checkpoint()
+
+    with workspace:
+        (await wf.execute(run=experiment.run(id="outer"))).unwrap()
+        (made,) = workspace.catalog.query_assets(name="x")
+    assert (made.producer.run, made.producer.task) == ("inner", None)
+
+
+async def test_a_failure_leaves_its_trace_and_what_was_kept(workspace: trouper.Workspace) -> None:
+    """F12: a failing task leaves no error, no trace."""
+    wf = trouper.Workflow()
+
+    @wf.task
+    async def train(ctx: trouper.TaskContext) -> None:
+        ctx.artifact.save("partial", b"half")
+        ctx.log("train").append("it begins")
+        raise OSError("no network")
+
+    with workspace:
+        run = workspace.project("p").experiment("e").run(id="r")
+        assert (await wf.execute(run=run)).status == "failed"
+        catalog = workspace.catalog
+        assert catalog.query_assets(name="partial")[0].load() == b"half"
+        assert catalog.query_assets(kind="log")[0].load() == "it begins\n"
+        (trace,) = catalog.query_assets(kind="error_trace")
+        assert "OSError: no network" in trace.load()
+
+
+def test_tasks_under_trouper_run_never_meet_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F8: the page's `Train` calls `ctx.artifact.save(...)` unguarded."""
+    monkeypatch.chdir(tmp_path)
+    wf = trouper.Workflow()
+
+    @wf.task
+    async def train(ctx: trouper.TaskContext) -> None:
+        ctx.artifact.save("metrics.json", {"loss": 0.05})
+        ctx.log("train").append("loss=0.05")
+
+    trouper.run(wf).unwrap()
+    with trouper.Workspace() as workspace:
+        assert {each.name for each in workspace.catalog.query_assets()} == {"metrics.json", "train"}
+        assert workspace.catalog.query_assets(kind="log")[0].load() == "loss=0.05\n"
+
+
+def test_called_tasks_keep_assets_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    env = trouper.TaskEnvironment("env")
+
+    @env.task
+    def leaf(number: int) -> int:
+        context = trouper.ctx()
+        assert context is not None
+        context.artifact.save(f"leaf-{number}", b"")
+        return number
+
+    @env.task
+    async def root() -> list[int]:
+        return [await leaf.aio(number) for number in range(2)]
+
+    run = trouper.with_runcontext().run(root)
+    assert run.outputs() == ([0, 1],)
+    with trouper.Workspace() as workspace:
+        made = {each.name: each.producer for each in workspace.catalog.query_assets()}
+    assert {name: by.task for name, by in made.items()} == {
+        "leaf-0": "root/leaf-1",
+        "leaf-1": "root/leaf-2",
+    }
+    assert {by.run for by in made.values()} == {run.name}
