@@ -187,7 +187,8 @@ def check_version(db: Database, path: Path) -> int:
         NewerSchema: more than this version of trouper knows.
         NoWorkspace: it holds tables of another program.
     """
-    if db.in_transaction:
+    is_one_look = db.in_transaction
+    if is_one_look:
         return _version(db, path)
     # One look, at one state: another process may make the tables at this moment.
     db.execute("BEGIN")
