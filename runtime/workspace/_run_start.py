@@ -19,7 +19,6 @@ from ._which_run import OPEN
 
 if TYPE_CHECKING:
     from ...actors._profile_config import ProfileConfig
-    from ..assets._run_assets import RunAssets
     from ._endings import Ending
     from ._open_run import OpenRun
     from ._run import Run
@@ -39,7 +38,6 @@ class RunStart:
         self._config: ProfileConfig | None = None
         self._results = KeptResults()
         self._open: OpenRun | None = None
-        self._assets: RunAssets | None = None
         self._logging = ExitStack()
         self.context = RunContext(
             run_name=run.name,
@@ -100,7 +98,6 @@ class RunStart:
     def begin(self, target: str = "") -> None:
         """Claim the run; `finish` has to follow. Raises: as `__enter__`."""
         from ...actors._assets import KEY as ASSETS
-        from ..assets._run_assets import open_run_assets
         from ..tasks._calls import calls_of
         from ..tasks._recall import Keeper
         from ._open_run import OpenRun
@@ -121,10 +118,7 @@ class RunStart:
         try:
             self._results.bind(tracked.store, tracked.claim)
             kept = self.context.kept
-            kept[KEY], kept[OPEN] = tracked, self._open
-            kept[ASSETS] = self._assets = open_run_assets(
-                self.run, execution=tracked.claim.number, store=tracked.store
-            )
+            kept[KEY], kept[OPEN], kept[ASSETS] = tracked, self._open, tracked.assets
             calls_of(self.context).keeper = Keeper(tracked)
             self._write_file()
             self._logging.enter_context(logging_of(self.context, self.run.path / "logs"))
@@ -159,21 +153,16 @@ class RunStart:
         end = ending(raised, opened.outcomes, is_aborted=opened.aborted is not None)
         self._logging.close()
         self._results.unbind()
-        self._note(self._keep_assets, end)
+        self._note(self._keep_error, end)
         outputs = show([list(opened.outputs), list(opened.outputs.values())])
         failure = opened.tracked.finish(end.phase, outputs=outputs, error=end.error)
         return failure or self._note(self._write_file)
 
-    def _keep_assets(self, end: "Ending") -> None:
-        """Keep the trace of a failure in the folder of the run, and close its manifest."""
-        assets = self._assets
-        if assets is None:
-            return
+    def _keep_error(self, end: "Ending") -> None:
+        """Keep the trace of a failure in the folder of the run too."""
         if end.error is not None:
-            assets.keep_error(end.where, mask_text("".join(format_exception(end.error))))
-        failure = assets.finish()
-        if failure is not None:
-            raise failure
+            trace = mask_text("".join(format_exception(end.error)))
+            self.open_run.tracked.assets.keep_error(end.where, trace)
 
     def _write_file(self) -> None:
         from ._run_file import write_run_file
