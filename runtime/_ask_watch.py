@@ -4,8 +4,8 @@ One task for all of them, which is there only while there are any: a cancel scop
 cost more than the asking.
 """
 
+import inspect
 import math
-import sys
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
@@ -168,13 +168,13 @@ class AskWatch:
         waits: dict[str, list[Collection[str]]] = {}
         for name, cell in self._execution.cells.items():
             hands = self._hands(name)
-            if hands is None and isinstance(cell.child, ActorChild):
-                # A source has never asked for a message: nobody knows which of its tasks it is.
-                is_source = cell.child.mailbox.owner is None
-                full = {lane.target for lane, _ in _full(cell.child)}
-                hands = [full] if is_source and full else None
             if hands is not None:
                 waits[name] = hands
+            elif isinstance(cell.child, ActorChild) and cell.child.mailbox.owner is None:
+                # A source has never asked for a message: nobody knows which of its tasks it is.
+                full = {lane.target for lane, _ in _full(cell.child)}
+                if full:
+                    waits[name] = [full]
         stuck = find_stuck(waits)
         return tuple(name for name in self._execution.cells if name in stuck and name not in path)
 
@@ -185,10 +185,12 @@ class AskWatch:
             return ""
         asking = [task for task, each in self.owners.items() if _is_by(each, name)]
         tasks = [*asking, *(task for _, task in _full(cell.child))]
-        running = trio.lowlevel.current_task()
         if not tasks:
             return ""
-        return user_line(sys._getframe()) if tasks[0] is running else waits_at(tasks[0])
+        if tasks[0] is not trio.lowlevel.current_task():
+            return waits_at(tasks[0])
+        frame = inspect.currentframe()
+        return "" if frame is None else user_line(frame)
 
 
 def _full(child: ActorChild) -> list[tuple[Lane, trio.lowlevel.Task]]:

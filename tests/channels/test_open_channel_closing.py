@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 import anyio
-import anyio.abc
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
