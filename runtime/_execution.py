@@ -99,6 +99,7 @@ class Execution:
         self.spawner = RunSpawner(self)
         settings.asking.begin(self)
         self.started_at = self.ended_at = 0.0
+        self._clock: trio.abc.Clock | None = None
         self.cycles: Mapping[str, Sequence[Cycle]] = {}
         self._readers = readers
         # By name, so that the end of a child costs the same in a graph of any size.
@@ -116,6 +117,7 @@ class Execution:
 
     async def run(self) -> None:
         """Run the graph to its end. Never raises for a failed node: see `result`."""
+        self._clock = trio.lowlevel.current_clock()
         self.started_at = trio.current_time()
         try:
             look = UnreadInput(self.cells.values()).look
@@ -142,6 +144,10 @@ class Execution:
                 self.ended_at = trio.current_time()
                 self.finished.set()
                 self.sources_ended.set()
+
+    def now(self) -> float:
+        """Return the time on trio's clock, in seconds; from any thread once the run has begun."""
+        return trio.current_time() if self._clock is None else self._clock.current_time()
 
     def _make_supervisor(self, nursery: trio.Nursery) -> Supervisor:
         # Children start from the context variables that hold here. Called while another run's

@@ -96,6 +96,12 @@ from .bundle._manifest import BundleError as BundleError
 from .bundle._upload import BundleReport as BundleReport
 from .cache._policy import CachePolicy as CachePolicy
 from .cache._use import CacheUse as CacheUse
+from .host._asyncio_run import AsyncioRun as AsyncioRun
+from .host._asyncio_run import AsyncioStream as AsyncioStream
+from .host._blocking_run import BlockingRun as BlockingRun
+from .host._blocking_run import BlockingStream as BlockingStream
+from .host._open import open as open
+from .host._open import open_blocking as open_blocking
 from .logs._line import LogLine as LogLine
 from .logs._run_logs import LogLines as LogLines
 from .settings._init import init as init

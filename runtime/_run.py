@@ -91,6 +91,21 @@ class LiveRun(RunControl):
     def name(self) -> str:
         return self._execution.settings.run_context.run_name
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing of the run goes on any more."""
+        return self._execution.finished.is_set()
+
+    def result(self) -> WorkflowResult:
+        """Return how the run ended.
+
+        Raises:
+            RuntimeError: it goes on; `await run.wait()`.
+        """
+        if not self.has_ended:
+            raise RuntimeError(f"run {self.name!r} goes on; `await run.wait()` gives its result")
+        return self._execution.result()
+
     def cancel(self, reason: str = "run.cancel() was called") -> None:
         """Cancel everything at once; what was in hand is recorded. Idempotent."""
         self._execution.cancel(reason)
@@ -324,7 +339,7 @@ class LiveRun(RunControl):
         """Return what can be said of the run right now."""
         execution = self._execution
         is_over = execution.finished.is_set()
-        now = execution.ended_at if is_over else trio.current_time()
+        now = execution.ended_at if is_over else execution.now()
         return StatusReport(
             run_name=self.name,
             workflow=execution.workflow,

@@ -98,19 +98,45 @@ class Stream:
         inbox = self._inbox
         assert inbox is not None
         if inbox.credit <= 0:
-            if inbox.parked is not None:
-                raise trio.BusyResourceError(
-                    f"another task reads this stream of {self._node!r}; call run.stream() again "
-                    "for a stream of its own"
-                )
+            self._refuse_another_reader(inbox)
             try:
                 await inbox.wait()
             except EndOfInput:
                 raise StopAsyncIteration from None
-        envelope = inbox.pop()
-        if envelope.context.tracking:
-            settle_piece(inbox, envelope, "acknowledged")
-        return envelope.payload
+        return _take(inbox)
+
+    async def receive_many(self, max: int = 64) -> list[Any]:
+        """Return 1 to `max` messages; wait for the first. Inside of `async with` only.
+
+        Raises:
+            ValueError: `max` is below 1.
+            EndOfInput: the node's output has ended, and everything was read.
+            RuntimeError: the stream is not open.
+            trio.BusyResourceError: another task reads it.
+        """
+        if max < 1:
+            raise ValueError(f"receive_many() takes max >= 1, got {max}")
+        inbox = self._inbox
+        if inbox is None:
+            raise RuntimeError("this stream is not open; write `async with run.stream(...) as xs:`")
+        if inbox.credit <= 0:
+            self._refuse_another_reader(inbox)
+            await inbox.wait()
+        return [_take(inbox) for _ in range(min(max, inbox.credit))]
+
+    def _refuse_another_reader(self, inbox: Inbox) -> None:
+        if inbox.parked is not None:
+            raise trio.BusyResourceError(
+                f"another task reads this stream of {self._node!r}; call run.stream() again "
+                "for a stream of its own"
+            )
+
+
+def _take(inbox: Inbox) -> Any:
+    envelope = inbox.pop()
+    if envelope.context.tracking:
+        settle_piece(inbox, envelope, "acknowledged")
+    return envelope.payload
 
 
 def _detach(outlet: Outlet, lane: Lane, inbox: Inbox) -> None:

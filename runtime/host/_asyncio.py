@@ -1,0 +1,182 @@
+"""The near side on asyncio: awaits calls that run on the far side. Imported when it is needed."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import trio
+
+from .._leaf import only_leaf
+from ._far import Call, Far, FarSideEnded, Queue
+from ._hosted import HostKind
+
+Main = Callable[[], Awaitable[None]]
+
+
+class AsyncioBridge:
+    """Runs a trio loop for an asyncio program, and calls into it."""
+
+    def __init__(self, kind: HostKind) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._kind: HostKind = kind
+        self._thread_id = threading.get_ident()
+        self._home = Queue(self._wake_home)
+        self.far = Far()
+        self._opened: asyncio.Future[None] = self.loop.create_future()
+        self.over: asyncio.Future[None] = self.loop.create_future()
+        """Done when the trio loop is no more."""
+
+    # -- life --------------------------------------------------------------------------------
+
+    async def open(self, main: Main, leave: Callable[[str], object]) -> bool:
+        """Start the trio loop, and wait until `note_open` is called; False: it has ended before.
+
+        Args:
+            main: what it runs.
+            leave: ends that, for the reason given: this task was cancelled.
+        """
+        self._start(main)
+        try:
+            await asyncio.wait([self._opened, self.over], return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            leave("the task that opened it was cancelled")
+            await self.join(_nothing)
+            raise
+        return self._opened.done()
+
+    def note_open(self) -> None:
+        """Say, on the far side, that `main` has got on."""
+        self.home(partial(_set, self._opened))
+
+    def _start(self, main: Main) -> None:
+        serve = partial(self.far.serve, main, own_thread=self._kind == "thread")
+        if self._kind == "guest":
+            trio.lowlevel.start_guest_run(
+                serve,
+                run_sync_soon_threadsafe=self.loop.call_soon_threadsafe,
+                run_sync_soon_not_threadsafe=self.loop.call_soon,
+                done_callback=self._guest_done,
+                host_uses_signal_set_wakeup_fd=True,
+            )
+            return
+        # No daemon: what actors have to clean up is cleaned up, even if nobody ever stops them.
+        threading.Thread(target=self._run_in_thread, args=(serve,), name="trouper").start()
+
+    def _run_in_thread(self, serve: Main) -> None:
+        error: BaseException | None = None
+        try:
+            trio.run(serve)
+        except BaseException as caught:
+            error = only_leaf(caught)
+        self.home(partial(self._end, error))
+
+    def _guest_done(self, outcome: Any) -> None:
+        try:
+            outcome.unwrap()
+        except BaseException as error:
+            self._end(only_leaf(error))
+        else:
+            self._end(None)
+
+    def _end(self, error: BaseException | None) -> None:
+        if self.over.done():
+            return
+        if error is None:
+            self.over.set_result(None)
+        else:
+            self.over.set_exception(error)
+
+    async def join(self, on_cancel: Callable[[], object]) -> None:
+        """Wait until the trio loop is no more, whatever happens.
+
+        Args:
+            on_cancel: called at each cancel of the task that waits.
+
+        Raises:
+            BaseException: what ended it, if it was no normal end.
+            asyncio.CancelledError: this task was cancelled meanwhile.
+        """
+        was_cancelled = False
+        while not self.over.done():
+            try:
+                await asyncio.wait([self.over])
+            except asyncio.CancelledError:
+                was_cancelled = True
+                on_cancel()
+        self.over.result()
+        if was_cancelled:
+            raise asyncio.CancelledError
+
+    # -- crossing ----------------------------------------------------------------------------
+
+    def home(self, job: Callable[[], object]) -> None:
+        """Run a function in the asyncio loop soon, from any thread; nothing if it is closed."""
+        with suppress(RuntimeError):
+            self._home.post(job)
+
+    def _wake_home(self, run: Callable[[], None]) -> None:
+        if threading.get_ident() == self._thread_id:
+            self.loop.call_soon(run)
+        else:
+            self.loop.call_soon_threadsafe(run)
+
+    async def call(self, fn: Callable[..., Awaitable[Any]], /, *args: Any, **named: Any) -> Any:
+        """Await `fn(...)` on the far side; a cancel crosses, and waits for the end there.
+
+        Raises:
+            FarSideEnded: the run has ended.
+            BaseException: what `fn` raised.
+        """
+        loop = asyncio.get_running_loop()
+        if loop is not self.loop:
+            raise RuntimeError(
+                "this run was opened in another event loop; use it there, or open one here"
+            )
+        answer = _Answer(loop.create_future())
+        call = Call(partial(fn, *args, **named), lambda _call: self.home(answer.arrive))
+        self.far.start(call)
+        try:
+            await answer.future
+        except asyncio.CancelledError:
+            await self._cut(call, answer)
+            if call.error is not None:  # its clean-up failed: that matters more
+                raise call.error from None
+            raise
+        if call.error is not None:
+            raise call.error
+        return call.value
+
+    async def _cut(self, call: Call, answer: "_Answer") -> None:
+        """Cancel a call and wait for its end, through every further cancel."""
+        with suppress(FarSideEnded):
+            self.far.post(call.cancel)
+        while not answer.has_come:
+            answer.future = self.loop.create_future()
+            with suppress(asyncio.CancelledError):
+                await answer.future
+
+
+class _Answer:
+    """Where the end of a call arrives."""
+
+    __slots__ = ("future", "has_come")
+
+    def __init__(self, future: "asyncio.Future[None]") -> None:
+        self.future = future
+        self.has_come = False
+
+    def arrive(self) -> None:
+        self.has_come = True
+        if not self.future.done():
+            self.future.set_result(None)
+
+
+def _nothing() -> None: ...
+
+
+def _set(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)

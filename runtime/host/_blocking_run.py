@@ -1,0 +1,250 @@
+"""The live handle of a run, for synchronous programs: as `LiveRun`, and every wait blocks."""
+
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
+from types import TracebackType
+from typing import Any, Unpack
+
+import trio
+
+from ...channels._overflow import OverflowPolicy
+from .._leaf import only_leaf
+from .._reconfigure import Changes
+from .._report import WorkflowResult
+from .._run import DRAIN_BUDGET, LiveRun
+from ._far import Call, FarSideEnded
+from ._hosted import AskOptions, HostedRun, SendOptions
+from ._pump import Pump
+from ._session import Session
+
+
+class BlockingRun(HostedRun):
+    """What `with trouper.open_blocking(wf) as run:` gives. Leaving the block drains the run.
+
+    Ctrl-C while one of its methods waits cancels that wait; the far side is waited for.
+    """
+
+    def __init__(self, live: LiveRun) -> None:
+        super().__init__(Session(live, self._has_opened))
+        self._opened: Future[None] = Future()
+        """Done when the run has begun, or has ended without having begun."""
+        self._error: BaseException | None = None
+        self._thread: threading.Thread | None = None
+
+    # -- life --------------------------------------------------------------------------------
+
+    def __enter__(self) -> "BlockingRun":
+        self.refuse_second_use(is_entered=self._thread is not None)
+        # No daemon: what actors have to clean up is cleaned up, even if nobody ever stops them.
+        self._thread = threading.Thread(target=self._run, name="trouper")
+        self._thread.start()
+        try:
+            self._opened.result()
+        except BaseException:
+            self._leave("opening it was interrupted")
+            raise
+        if self._error is not None:
+            self._thread.join()
+            raise self._error
+        return self
+
+    def _run(self) -> None:
+        try:
+            trio.run(partial(self.far.serve, self.session.main, own_thread=True))
+        except BaseException as error:
+            self._error = only_leaf(error)
+        finally:
+            self._has_opened()
+
+    def _has_opened(self) -> None:
+        if not self._opened.done():
+            self._opened.set_result(None)
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._leave("" if exc is None else f"the block that opened it raised {exc!r}")
+        if self._error is not None and exc is None:
+            raise self._error
+
+    def _leave(self, why_cancelled: str) -> None:
+        thread = self._thread
+        assert thread is not None
+        self.leave_soon(why_cancelled)
+        try:
+            thread.join()
+        except KeyboardInterrupt:
+            self.leave_soon("interrupted while it drained")
+            thread.join()
+            raise
+
+    def _call(self, fn: Callable[..., Awaitable[Any]], /, *args: Any, **named: Any) -> Any:
+        if self._thread is None:
+            raise self.not_entered()
+        ended: Future[None] = Future()
+        call = Call(partial(fn, *args, **named), lambda _call: ended.set_result(None))
+        self.far.start(call)
+        try:
+            ended.result()
+        except BaseException:  # Ctrl-C
+            with suppress(FarSideEnded):
+                self.far.post(call.cancel)
+            ended.result()
+            raise
+        if call.error is not None:
+            raise call.error
+        return call.value
+
+    # -- as of a live run --------------------------------------------------------------------
+
+    def send(self, x: Any, to: Any = None, **options: Unpack[SendOptions]) -> None:
+        """As `LiveRun.send`: blocks while the node's inlet is full."""
+        with self.told_as_ended(x):
+            self._call(self.live.send, x, to, **options)
+
+    def ask(self, x: Any, to: Any, **options: Unpack[AskOptions]) -> Any:
+        """As `LiveRun.ask`."""
+        with self.told_as_ended(x):
+            return self._call(self.live.ask, x, to, **options)
+
+    def drain(self, budget: float = DRAIN_BUDGET) -> WorkflowResult:
+        """As `LiveRun.drain`."""
+        with suppress(FarSideEnded):
+            result: WorkflowResult = self._call(self.live.drain, budget)
+            return result
+        return self.live.result()
+
+    def wait(self) -> WorkflowResult:
+        """As `LiveRun.wait`."""
+        with suppress(FarSideEnded):
+            result: WorkflowResult = self._call(self.live.wait)
+            return result
+        return self.live.result()
+
+    def redeliver(self, what: Any) -> int:
+        """As `LiveRun.redeliver`."""
+        back: int = self._call(self.live.redeliver, what)
+        return back
+
+    def stop(self, node: Any) -> None:
+        """As `LiveRun.stop`."""
+        self._call(self.live.stop, node)
+
+    def pause(self, node: Any) -> None:
+        """As `LiveRun.pause`."""
+        self._call(_at_once, self.live.pause, node)
+
+    def resume(self, node: Any) -> None:
+        """As `LiveRun.resume`."""
+        self._call(_at_once, self.live.resume, node)
+
+    def kill(self, node: Any) -> None:
+        """As `LiveRun.kill`."""
+        self._call(_at_once, self.live.kill, node)
+
+    def reconfigure(self, node: Any, **changes: Unpack[Changes]) -> None:
+        """As `LiveRun.reconfigure`."""
+        self._call(self.live.reconfigure, node, **changes)
+
+    def stream(
+        self, node: Any, *, capacity: float = 64, overflow: OverflowPolicy = "block"
+    ) -> "BlockingStream":
+        """As `LiveRun.stream`; up to 1,024 messages more are under way between the threads."""
+        if self._thread is None:
+            raise self.not_entered()
+        return BlockingStream(
+            self.live.stream(node, capacity=capacity, overflow=overflow), self._call, self.far.post
+        )
+
+
+class BlockingStream:
+    """`with run.stream(node) as xs: for x in xs`, from synchronous code."""
+
+    def __init__(
+        self,
+        stream: Any,
+        call: Callable[..., Any],
+        post: Callable[[Callable[[], object]], None],
+    ) -> None:
+        self._call = call
+        self._post = post
+        self._pump = Pump(stream, self._arrive, self._end)
+        self._items: deque[Any] = deque()
+        self._unpaid = 0
+        self._news = threading.Condition()
+        self._has_ended = False
+        self._error: BaseException | None = None
+        self._is_open = False
+
+    @property
+    def dropped(self) -> int:
+        """Messages that this reader has missed because it was slow (`overflow=`)."""
+        return self._pump.stream.dropped
+
+    def __enter__(self) -> "BlockingStream":
+        if self._is_open:
+            raise RuntimeError("this stream is already open; call run.stream() again for another")
+        self._is_open = True
+        self._call(self._pump.begin)
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with suppress(FarSideEnded):
+            self._call(self._pump.close)
+
+    def __iter__(self) -> Iterator[Any]:
+        if not self._is_open:
+            raise RuntimeError(
+                "write `with run.stream(...) as xs:` and loop over xs: a loop that is left would "
+                "hold up the graph"
+            )
+        return self
+
+    def __next__(self) -> Any:
+        with self._news:
+            while not self._items:
+                self._pay()
+                if self._has_ended:
+                    raise StopIteration if self._error is None else self._error
+                self._news.wait()
+            return self._items.popleft()
+
+    def _pay(self) -> None:
+        taken = self._unpaid - len(self._items)
+        if taken > 0:
+            self._unpaid -= taken
+            with suppress(FarSideEnded):
+                self._post(partial(self._pump.give_room, taken))
+
+    # -- on the far side ---------------------------------------------------------------------
+
+    def _arrive(self, messages: list[Any]) -> None:
+        with self._news:
+            self._pay()
+            self._unpaid += len(messages)
+            self._items.extend(messages)
+            self._news.notify_all()
+
+    def _end(self, error: BaseException | None) -> None:
+        with self._news:
+            self._has_ended, self._error = True, error
+            self._news.notify_all()
+
+
+async def _at_once(fn: Callable[..., Any], *args: Any) -> Any:
+    return fn(*args)
+
+
+BlockingRun.__module__ = BlockingStream.__module__ = "trouper"

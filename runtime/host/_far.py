@@ -1,0 +1,175 @@
+"""The far side of a bridge: the trio loop that runs the actors, as a host's thread sees it.
+
+Rule 1: calls cross in both directions in bulk: whoever is first wakes the other side, once.
+Rule 2: a cancel crosses, and the side that cancels waits until the other has cleaned up.
+Rule 3: a call starts from the context variables of the caller.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextvars import copy_context
+from functools import partial
+from typing import Any
+
+import trio
+
+
+class FarSideEnded(RuntimeError):
+    """The loop that runs the actors has ended: a call can't cross any more."""
+
+
+class Queue:
+    """What waits to cross in one direction. Thread-safe: a deque, and one wake-up for many."""
+
+    __slots__ = ("_is_woken", "_waiting", "_wake")
+
+    def __init__(self, wake: Callable[[Callable[[], None]], object]) -> None:
+        """Make an empty one.
+
+        Args:
+            wake: makes the other side call a function soon; may raise if that side has ended.
+        """
+        self._wake = wake
+        self._waiting: deque[Callable[[], object]] = deque()
+        self._is_woken = False
+
+    def post(self, job: Callable[[], object]) -> None:
+        """Hand over a job.
+
+        Raises:
+            RuntimeError: the other side has ended; it will never run.
+        """
+        self._waiting.append(job)
+        if not self._is_woken:
+            self._is_woken = True
+            self._wake(self._run)
+
+    def _run(self) -> None:
+        # First: what is appended from here on wakes again, if this loop should miss it.
+        self._is_woken = False
+        waiting = self._waiting
+        while waiting:
+            waiting.popleft()()
+
+
+class Call:
+    """One call under way, from its posting to the moment that the caller hears how it ended."""
+
+    __slots__ = ("_answer", "_context", "_fn", "_scope", "error", "value", "was_cut", "will_be_cut")
+
+    def __init__(self, fn: Callable[[], Awaitable[Any]], answer: Callable[["Call"], None]) -> None:
+        """Prepare a call.
+
+        Args:
+            fn: what is to be awaited there.
+            answer: called there once it has ended; must not raise.
+        """
+        self._fn = fn
+        self._answer = answer
+        self._context = copy_context()
+        self._scope: trio.CancelScope | None = None
+        self.will_be_cut = False
+        self.was_cut = False
+        """Whether it ended by the caller's cancel."""
+        self.value: Any = None
+        self.error: BaseException | None = None
+
+    def start(self, nursery: trio.Nursery) -> None:
+        """Begin. Runs on the far side."""
+        try:
+            self._context.run(nursery.start_soon, self._go)
+        except RuntimeError as error:  # the nursery is closed: the run has ended
+            self.error = ended(error)
+            self._answer(self)
+
+    def cancel(self) -> None:
+        """Cancel it. Runs on the far side."""
+        self.will_be_cut = True
+        if self._scope is not None:
+            self._scope.cancel()
+
+    async def _go(self) -> None:
+        try:
+            with trio.CancelScope() as self._scope:
+                if self.will_be_cut:
+                    self._scope.cancel()
+                self.value = await self._fn()
+            self.was_cut = self._scope.cancelled_caught
+        except Exception as error:
+            self.error = error
+        except BaseException as error:
+            self.error = ended(error)
+            raise
+        finally:
+            self._answer(self)
+
+
+def ended(cause: BaseException | None = None) -> FarSideEnded:
+    """Return the error of a call that came too late, or was under way at the end."""
+    error = FarSideEnded("the run has ended, and with it the loop that this call had to cross into")
+    error.__cause__ = cause
+    return error
+
+
+EXIT_LOOK = 0.2
+"""Seconds between two looks whether the interpreter exits."""
+
+
+class Far:
+    """The far side while it is there: takes calls, and starts each in a task of its own."""
+
+    def __init__(self) -> None:
+        self._nursery: trio.Nursery | None = None
+        self._queue: Queue | None = None
+        self.has_ended = False
+
+    async def serve(self, main: Callable[[], Awaitable[None]], *, own_thread: bool) -> None:
+        """Take calls while `main` runs; those still under way at its end are cancelled.
+
+        Args:
+            own_thread: whether it has a thread for itself, which the interpreter waits for when it
+                exits: then `main` is cancelled, so that actors clean up.
+        """
+        try:
+            async with trio.open_nursery() as nursery:
+                self._queue = Queue(trio.lowlevel.current_trio_token().run_sync_soon)
+                self._nursery = nursery
+                if own_thread:
+                    nursery.start_soon(_watch_exit, nursery.cancel_scope)
+                await main()
+                # What the end of the run has answered gets home before the rest is cut.
+                await trio.lowlevel.checkpoint()
+                nursery.cancel_scope.cancel()
+        finally:
+            self.has_ended = True
+
+    def post(self, job: Callable[[], object]) -> None:
+        """Run a function there soon, from any thread; it must not raise.
+
+        Raises:
+            FarSideEnded: nobody will.
+        """
+        if self._queue is None or self.has_ended:
+            raise ended()
+        try:
+            self._queue.post(job)
+        except trio.RunFinishedError as error:
+            raise ended(error) from None
+
+    def start(self, call: Call) -> None:
+        """Start a call there, from any thread.
+
+        Raises:
+            FarSideEnded: it never starts.
+        """
+        if self._nursery is None:
+            raise ended()
+        self.post(partial(call.start, self._nursery))
+
+
+async def _watch_exit(scope: trio.CancelScope) -> None:
+    # No thread that joins the main one: it would be left over whenever a run has ended.
+    while threading.main_thread().is_alive():  # noqa: ASYNC110  # there is no event for it
+        await trio.sleep(EXIT_LOOK)
+    scope.cancel()

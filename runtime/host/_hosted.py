@@ -1,0 +1,109 @@
+"""What the handles of a run in a host's program have in common, whatever the host."""
+
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import Any, Literal, TypedDict, TypeVar
+
+from ...actors._ask import WhenRestarting
+from ...actors._dead_letters import DeadLetter
+from .._node_ended import NodeEnded
+from .._report import StatusReport
+from .._run import LiveRun
+from ._far import Far, FarSideEnded
+from ._session import Session
+
+HostKind = Literal["thread", "guest"]
+"""Where the actors of an asyncio program run."""
+
+T = TypeVar("T")
+
+_LOOKS = 100
+"""Times that a look is taken again when the graph has changed meanwhile."""
+
+
+class SendOptions(TypedDict, total=False):
+    """What `send` takes besides the message and the node; told at `LiveRun.send`."""
+
+    source: str | None
+    timeout: float | None
+    correlation_id: str | None
+    traceparent: str | None
+    custom_context: Mapping[str, str] | None
+
+
+class AskOptions(TypedDict, total=False):
+    """What `ask` takes besides the question and the node; told at `LiveRun.ask`."""
+
+    reply_from: Any
+    timeout: float | None
+    restarting: WhenRestarting
+
+
+class HostedRun:
+    """A run whose actors are in another loop. What is here only looks, and never waits."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.live: LiveRun = session.live
+        self.far = Far()
+
+    @property
+    def name(self) -> str:
+        return self.live.name
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing of the run goes on any more."""
+        return self.live.has_ended
+
+    def status(self) -> StatusReport:
+        """As `LiveRun.status`."""
+        return _look(self.live.status)
+
+    def dead_letters(self) -> tuple[DeadLetter, ...]:
+        """As `LiveRun.dead_letters`."""
+        return _look(self.live.dead_letters)
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """What `ctx.set_result` has kept so far."""
+        return _look(lambda: self.live.results)
+
+    def cancel(self, reason: str = "run.cancel() was called") -> None:
+        """Cancel everything soon; what was in hand is recorded. Idempotent, from any thread."""
+        with suppress(FarSideEnded):
+            self.far.post(partial(self.live.cancel, reason))
+
+    # -- for the handles ---------------------------------------------------------------------
+
+    def leave_soon(self, why_cancelled: str = "") -> None:
+        with suppress(FarSideEnded):
+            self.far.post(partial(self.session.leave, why_cancelled))
+
+    def refuse_second_use(self, *, is_entered: bool) -> None:
+        if is_entered:
+            raise RuntimeError("this run was entered before; open another one")
+
+    def not_entered(self) -> RuntimeError:
+        return RuntimeError(
+            f"run {self.name!r} has not begun; use it inside of `with` or `async with`"
+        )
+
+    @contextmanager
+    def told_as_ended(self, payload: Any) -> Generator[None]:
+        """Say of a message that could not cross that its node takes nothing more."""
+        try:
+            yield
+        except FarSideEnded as error:
+            raise NodeEnded(
+                f"run {self.name!r} has ended; the message was not accepted", payload
+            ) from error
+
+
+def _look(look: Callable[[], T]) -> T:
+    # From another thread: a dict may grow while it is gone through. Nobody waits for that here.
+    for _ in range(_LOOKS):
+        with suppress(RuntimeError):
+            return look()
+    return look()

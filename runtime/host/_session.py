@@ -1,0 +1,53 @@
+"""One run on the far side: opened, used by calls, and left when the host says so."""
+
+from collections.abc import Callable
+
+import trio
+
+from .._report import WorkflowResult
+from .._run import LiveRun
+
+
+class Session:
+    """What a bridge's loop runs: `async with` a live run, until the host leaves the block."""
+
+    def __init__(self, live: LiveRun, on_open: Callable[[], object]) -> None:
+        """Prepare.
+
+        Args:
+            on_open: called there when the run has begun.
+        """
+        self.live = live
+        self._on_open = on_open
+        self._told: trio.Event | None = None
+        self._is_told = False
+        self._why_cancelled = ""
+        self.result: WorkflowResult | None = None
+        """How the run ended, once it has."""
+
+    async def main(self) -> None:
+        self._told = trio.Event()
+        if self._is_told:
+            self._told.set()
+        try:
+            async with self.live:
+                if self._why_cancelled:
+                    self.live.cancel(self._why_cancelled)
+                self._on_open()
+                await self._told.wait()
+        finally:
+            if self.live.has_ended:
+                self.result = self.live.result()
+
+    def leave(self, why_cancelled: str = "") -> None:
+        """Leave the block: drain the run, or cancel it if a reason is given. On the far side.
+
+        A drain that goes on can be cut short so.
+        """
+        self._is_told = True
+        if why_cancelled:
+            self._why_cancelled = why_cancelled
+            if self._told is not None:
+                self.live.cancel(why_cancelled)
+        if self._told is not None:
+            self._told.set()
