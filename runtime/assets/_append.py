@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from attrs import define, field
+from attrs import Factory, define, field
 
 from ..store._connections import FILE_MODE, FOLDER_MODE
 from ._errors import writing
@@ -38,6 +38,7 @@ class AppendFile:
     """Whether what was written also survives the loss of power."""
     on_open: OnOpen = field(default=_nothing, kw_only=True)
     """Called when the file is opened, before anything is written: also after it was replaced."""
+    _place: str = field(default=Factory(lambda self: str(self.path), takes_self=True), init=False)
     _fd: int = field(default=-1, init=False)
     _pid: int = field(default=0, init=False)
     _size: int = field(default=-1, init=False)
@@ -50,7 +51,7 @@ class AppendFile:
         Raises:
             AssetError: they can't be written, and nothing of them is there.
         """
-        with writing(self.path), self.locked() as fd:
+        with writing(self._place), self.locked() as fd:
             return self.add(fd, lines)
 
     @contextmanager
@@ -106,7 +107,7 @@ class AppendFile:
             fd = self._fd
             fcntl.flock(fd, fcntl.LOCK_EX)
             try:
-                if os.path.samestat(os.fstat(fd), os.stat(self.path)):
+                if os.path.samestat(os.fstat(fd), os.stat(self._place)):
                     return fd
             except FileNotFoundError:  # removed: the folder was tidied up, and is used again
                 pass

@@ -27,14 +27,14 @@ def keep_checkpoint(shelf: Shelf, name: str, data: Any, producer: Producer) -> C
         if isinstance(data, BYTES)
         else Contents((to_msgpack(name, data),), "msgpack")
     )
-    with Incoming(shelf.path / _FOLDER, is_durable=shelf.is_durable) as file:
+    with Incoming(f"{shelf.root}/{_FOLDER}", is_durable=shelf.is_durable) as file:
         file.write_all(contents.chunks)
         # Alone, or two that come at once would both follow the same one.
         with shelf.manifest.alone() as add:
             last: CheckpointAsset | None = shelf.newest(name, ("checkpoint",))
             version = 1 if last is None else last.version + 1
             while not file.publish(
-                shelf.path / (place := place_of(_FOLDER, name, version, _SUFFIX))
+                f"{shelf.root}/{(place := place_of(_FOLDER, name, version, _SUFFIX))}"
             ):
                 version += 1
             kept = CheckpointAsset(

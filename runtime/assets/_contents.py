@@ -6,7 +6,9 @@ is there already.
 
 import json
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from mimetypes import guess_type
 from pathlib import Path
 from typing import Any, Literal, TypeGuard, cast
@@ -58,8 +60,13 @@ def contents_of(name: str, data: Any) -> Contents:
 
 def mime_of(name: str, form: Form) -> str:
     """Return the type of a content by its name, else by how it was made."""
-    guessed, encoding = guess_type(name)
-    return guessed if guessed is not None and encoding is None else _MIME[form]
+    return _guessed(os.path.splitext(name)[1]) or _MIME[form]
+
+
+@lru_cache(maxsize=256)
+def _guessed(suffix: str) -> str | None:
+    guessed, encoding = guess_type(f"x{suffix}")
+    return guessed if encoding is None else None
 
 
 def load_file(path: Path, form: Form) -> Any:

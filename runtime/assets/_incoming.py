@@ -16,19 +16,19 @@ from ..store._connections import FILE_MODE
 from ._append import make_folder, write_all
 from ._errors import writing
 
-_NAMELESS = getattr(os, "O_TMPFILE", 0)
+_NAMELESS = getattr(os, "O_TMPFILE", 0) if os.path.isdir("/proc/self/fd") else 0
 """0: this system has none."""
 
 
 class Incoming:
     """Write it as it comes, then publish it; what is left unpublished is discarded."""
 
-    def __init__(self, folder: Path, *, is_durable: bool = False) -> None:
-        self.folder = folder
+    def __init__(self, folder: str | Path, *, is_durable: bool = False) -> None:
+        self.folder = str(folder)
         self.size = 0
         self._is_durable = is_durable
         self._hash = hashlib.sha256()
-        self._name: Path | None = None
+        self._name: str | None = None
         """Of the file while it has one; None: it has none yet."""
         self._fd = -1
         with writing(folder):
@@ -45,7 +45,7 @@ class Incoming:
     ) -> None:
         os.close(self._fd)
         if self._name is not None:
-            self._name.unlink(missing_ok=True)
+            os.unlink(self._name)
 
     @property
     def hash(self) -> str:
@@ -66,7 +66,7 @@ class Incoming:
         for chunk in chunks:
             self.write(chunk)
 
-    def publish(self, target: Path) -> bool:
+    def publish(self, target: str) -> bool:
         """Give it its name, with all that was written; False: there is a file of that name.
 
         Raises:
@@ -76,39 +76,37 @@ class Incoming:
             if self._is_durable:
                 os.fsync(self._fd)
             try:
-                self._link(target)
+                try:
+                    self._link(target)
+                except FileNotFoundError:
+                    make_folder(Path(target).parent)
+                    self._link(target)
             except FileExistsError:
                 return False
-            except FileNotFoundError:
-                make_folder(target.parent)
-                return self.publish(target)
             if self._is_durable:
-                _sync_folder(target.parent)
+                _sync_folder(os.path.dirname(target))
         return True
 
-    def _link(self, target: Path) -> None:
+    def _link(self, target: str) -> None:
         if self._name is not None:
             os.link(self._name, target)
             return
-        # Only with a folder's descriptor does Python ask the system to follow the link.
-        folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.link(f"/proc/self/fd/{self._fd}", target.name, dst_dir_fd=folder)
-        finally:
-            os.close(folder)
+        # Only if it is given a descriptor does Python ask the system to follow the link; which one
+        # does not matter, for the path is absolute.
+        os.link(f"/proc/self/fd/{self._fd}", target, src_dir_fd=self._fd, follow_symlinks=True)
 
     def _open(self) -> int:
         try:
             return self._open_nameless()
         except FileNotFoundError:
-            make_folder(self.folder)
+            make_folder(Path(self.folder))
             return self._open_nameless()
 
     def _open_nameless(self) -> int:
-        if _NAMELESS and os.path.isdir("/proc/self/fd"):
-            with suppress(IsADirectoryError, OSError):
+        if _NAMELESS:
+            with suppress(OSError):  # not every file system has them, nor a folder that is missing
                 return os.open(self.folder, _NAMELESS | os.O_WRONLY | os.O_CLOEXEC, FILE_MODE)
-        self._name = self.folder / f".{os.getpid()}-{secrets.token_hex(8)}.tmp"
+        self._name = f"{self.folder}/.{os.getpid()}-{secrets.token_hex(8)}.tmp"
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
         try:
             return os.open(self._name, flags, FILE_MODE)
@@ -117,7 +115,7 @@ class Incoming:
             raise
 
 
-def _sync_folder(folder: Path) -> None:
+def _sync_folder(folder: str) -> None:
     """Have the name of a new file survive the loss of power too."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:

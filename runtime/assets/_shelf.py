@@ -45,12 +45,21 @@ FOLDERS = {
     "log": "logs",
     "data": "data",
 }
-_count = itertools.count(secrets.randbits(16))
+_count = itertools.count()
+_process = secrets.token_hex(6)
+
+
+def _begin_in_child() -> None:
+    global _process
+    _process = secrets.token_hex(6)
+
+
+os.register_at_fork(after_in_child=_begin_in_child)
 
 
 def new_id() -> str:
     """Return an id that no other asset has; those of one process sort by time."""
-    return f"{time.time_ns():016x}{next(_count) & 0xFFFFF:05x}{secrets.token_hex(4)}"
+    return f"{time.time_ns():016x}{next(_count) & 0xFFFF:04x}{_process}"
 
 
 @define(eq=False, kw_only=True)
@@ -63,6 +72,8 @@ class Shelf:
     path: Path
     store: Store
     is_durable: bool
+    root: str = field(init=False)
+    """`path`, as the system takes it."""
     manifest: Manifest = field(init=False)
     _last: dict[tuple[str, str], int] = field(factory=dict[tuple[str, str], int], init=False)
     """(kind, name) -> the last version that this process knows of."""
@@ -74,6 +85,7 @@ class Shelf:
     _guard: threading.Lock = field(factory=threading.Lock, init=False)
 
     def __attrs_post_init__(self) -> None:
+        self.root = str(self.path)
         self.manifest = Manifest(
             self.path / MANIFEST, is_durable=self.is_durable, on_open=self._begin
         )
@@ -101,9 +113,8 @@ class Shelf:
         Raises:
             AssetError: it can't be; nothing half-written is left.
         """
-        folder = FOLDERS[kind]
-        place_of(folder, name, 1, suffix)  # refused before anything is read
-        with Incoming(self.path / folder, is_durable=self.is_durable) as file:
+        file_of(name)  # refused before anything is read
+        with Incoming(f"{self.root}/{FOLDERS[kind]}", is_durable=self.is_durable) as file:
             file.write_all(contents.chunks)
             return self.publish(
                 kind,
@@ -122,9 +133,8 @@ class Shelf:
     ) -> Any:
         """Give what was written a version, and record it."""
         version = self.last_version(kind, name) + 1
-        while not file.publish(
-            self.path / (place := place_of(FOLDERS[kind], name, version, suffix))
-        ):
+        folder = FOLDERS[kind]
+        while not file.publish(f"{self.root}/{(place := place_of(folder, name, version, suffix))}"):
             version += 1
         self.note_version(kind, name, version)
         asset = SIZED[kind](
@@ -148,7 +158,7 @@ class Shelf:
 
     def placed(self, asset: A) -> A:
         """Return a record that was just made, at its place."""
-        return placed(asset, str(self.path), self.key)
+        return placed(asset, self.root, self.key)
 
     def append(self, *records: Asset | Use) -> None:
         """Add records to the manifest, and tell the catalog at times."""
