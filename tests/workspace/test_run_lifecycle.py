@@ -355,7 +355,7 @@ async def test_a_secret_is_not_recorded_and_has_to_be_given_again(experiment: An
     config = {"token": trouper.Secret("hunter22")}
     await etl.execute(run=run.start(config))
     assert run.executions()[0].config == {"token": "***"}
-    with pytest.raises(ValueError, match=r"holds what is not recorded.*resume\(profile_config=\.\.\."):
+    with pytest.raises(ValueError, match=r"what is not recorded.*resume\(profile_config=\.\.\."):
         await etl.execute(run=run.resume())
     assert (await etl.execute(run=run.resume(config))).ok
 
