@@ -5,10 +5,14 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from ._cli_text import plain_lines
+from .logs._terminal import said_by
 
 
 class LineHandler(logging.Handler):
     """Gives each record to `say`, line by line, each harmless for a terminal."""
+
+    is_for_the_terminal = True
+    """A run that prints its records itself is not printed once more."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         super().__init__()
@@ -27,12 +31,13 @@ class LineHandler(logging.Handler):
 def log_lines(say: Callable[[str], None]) -> Generator[None, None, None]:
     """Show warnings, whoever logs them. A program that has set up logging itself keeps its own."""
     root = logging.getLogger()
-    if root.handlers:
-        yield
-        return
-    handler = LineHandler(say)
-    root.addHandler(handler)
-    try:
-        yield
-    finally:
-        root.removeHandler(handler)
+    with said_by(say):  # what runs print by themselves
+        if root.handlers:
+            yield
+            return
+        handler = LineHandler(say)
+        root.addHandler(handler)
+        try:
+            yield
+        finally:
+            root.removeHandler(handler)

@@ -1,13 +1,17 @@
 """The logs of a run, found by its context: what the rest of the runtime calls."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ...actors._run_context import RunContext
 from ._file import read_lines
 from ._run_logs import LogLines, RunLogs
 from ._tap import tapped
+
+if TYPE_CHECKING:
+    from .._wiring import Cell
 
 KEY = "logs"
 """Where they stand in `RunContext.kept`."""
@@ -21,6 +25,16 @@ def logs_of(context: RunContext) -> RunLogs:
     made = RunLogs(context.run_name, {})
     context.kept[KEY] = made
     return made
+
+
+def know_nodes(context: RunContext, cells: "Mapping[str, Cell]") -> None:
+    """Let the logs of a run know which incarnation of a node speaks: for batch tasks."""
+
+    def incarnation_of(node: str) -> int:
+        cell = cells.get(node)
+        return 1 if cell is None else cell.child.incarnation
+
+    logs_of(context).incarnation_of = incarnation_of
 
 
 @contextmanager

@@ -94,6 +94,13 @@ class RunLogs:
         with self._lock:
             return LogLines(self._lines, self._taken - len(self._lines))
 
+    def take_over(self, lines: Iterable[LogLine]) -> None:
+        """Keep lines that were kept and printed elsewhere, as in a process of the run's own."""
+        with self._lock:
+            for line in lines:
+                self._lines.append(line)
+                self._taken += 1
+
     def close(self) -> None:
         """Let go of the file; it may be written to again."""
         if self._file is not None:

@@ -10,7 +10,7 @@ import logging
 import sys
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from ._run_logs import RunLogs, current_logs
@@ -137,6 +137,8 @@ def _logger(name: str) -> logging.Logger:
 
 
 def _is_for_the_terminal(handler: logging.Handler) -> bool:
+    if getattr(handler, "is_for_the_terminal", False):
+        return True
     stream: Any = getattr(handler, "stream", None)
     if stream is None:  # as that of rich
         stream = getattr(getattr(handler, "console", None), "file", None)
@@ -224,6 +226,7 @@ def tapped(logs: RunLogs) -> Generator[RunLogs, None, None]:
     try:
         yield logs
     finally:
-        current_logs.reset(token)
+        with suppress(ValueError):  # its end may come in another context, which never had it
+            current_logs.reset(token)
         _taps.remove(logs)
         logs.close()

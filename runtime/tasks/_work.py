@@ -23,7 +23,7 @@ from .._settings import ExecuteOptions, Settings
 from .._watchdog import watch_loop
 from .._workflow import Workflow
 from ..bundle._of_run import say_code
-from ..logs._of_run import logs_of
+from ..logs._of_run import know_nodes
 from ..store._records import ActionRecord
 from ..store._records import Ended as EndPhase
 from ._action import Action, ActionReport, Phase, report
@@ -190,12 +190,8 @@ class WorkflowWork:
         self._nodes = NodeRecords(self.execution)
         self._phase: Phase = "waiting"
         self._started = self._ended = 0.0
-        logs_of(context).incarnation_of = self._incarnation_of
+        know_nodes(context, self.execution.cells)
         say_code(context, workflow.name, [cell.node.obj for cell in self.execution.cells.values()])
-
-    def _incarnation_of(self, node: str) -> int:
-        cell = self.execution.cells.get(node)
-        return 1 if cell is None else cell.child.incarnation
 
     @property
     def config(self) -> ProfileConfig:

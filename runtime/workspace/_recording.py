@@ -9,6 +9,7 @@ from attrs import define, field
 from ...actors._profile_config import ProfileConfig
 from ...actors._run_context import RunContext
 from .._settings import ExecuteOptions
+from ..logs._of_run import know_nodes
 from ..store._errors import StoreError
 from ._which_run import Begins, Joins, which_run
 
@@ -66,6 +67,7 @@ class Recording:
         try:
             opened = self._opened()
             opened.join(execution)
+            know_nodes(opened.context, execution.cells)
             self._during.enter_context(opened.during(execution))
         except BaseException as error:
             if isinstance(which, Begins):
