@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from ..io._references import refuse_what_is_gone
 from ._canonical import Form, NotCacheable, pack
 from ._code import name_of
 
@@ -48,12 +49,16 @@ def decode_result(packed: bytes, hint: Any) -> Any:
     """Return the result.
 
     Raises:
-        Exception: the bytes were written for another annotation, or are damaged.
+        Exception: the bytes were written for another annotation, or are damaged, or a file of this
+            machine that they refer to is gone.
     """
     body = packed[1:]
     if packed[:1] == _BY_HINT:
-        return msgspec.msgpack.decode(body, type=hint)
-    return _untag(msgspec.msgpack.decode(body))
+        value = msgspec.msgpack.decode(body, type=hint)
+    else:
+        value = _untag(msgspec.msgpack.decode(body))
+    refuse_what_is_gone(value)
+    return value
 
 
 def _by_hint(value: Any) -> bytes:

@@ -4,7 +4,6 @@ import re
 import secrets
 import shutil
 import tempfile
-from contextvars import ContextVar
 from pathlib import Path
 from typing import cast
 
@@ -20,10 +19,6 @@ from ._storage import storage_of
 KEY = "io"
 """Of `RunContext.kept`."""
 _LONGEST_LABEL = 80
-
-here: ContextVar[RunContext | None] = ContextVar("storage_of_run", default=None)
-"""The run whose storage is meant where no task's context says so: while arguments and outputs of a
-run itself are taken."""
 
 
 @define(eq=False)
@@ -132,12 +127,17 @@ def settle_places(run: RunContext, root: Path | None) -> RunContext:
     return evolve(run, raw_data_path=raw, run_base_dir=run.run_base_dir or str(scratch))
 
 
+def close_places(run: RunContext) -> None:
+    """End a run: what was made up for it goes."""
+    found: Places | None = run.kept.get(KEY)
+    if found is not None:
+        found.close()
+
+
 def current_run() -> RunContext | None:
     """Return the run that the code that calls belongs to."""
     context = current_context.get()
-    if context is not None and context.run_context is not None:
-        return context.run_context
-    return here.get()
+    return None if context is None else context.run_context
 
 
 def current_places(wanted: str) -> Places:

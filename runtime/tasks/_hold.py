@@ -8,6 +8,7 @@ from attrs import define, evolve, field
 
 from ...actors._run_context import RunContext
 from ...actors._secret import masked
+from ..io._places import settle_places
 from ..settings._sections import Configuration
 from ._calls import calls_of
 from ._live_names import claim, release
@@ -90,8 +91,14 @@ def hold_of(
     *,
     is_recovery: bool = False,
 ) -> tuple[Hold, RunContext]:
-    """Return what a run holds, and its context with the workspace attached. Opens nothing yet."""
+    """Return what a run holds, and its context with the workspace attached. Opens nothing yet.
+
+    Raises:
+        MissingExtra: its data goes to a bucket, and the library for those is not installed.
+        StorageError: its `run_base_dir` may not be written.
+    """
     root = _root_of(parameters.get("workspace"), configuration)
+    context = settle_places(context, root)
     if root is None:
         return NameOnly(context.run_name), context
     from ..workspace._attached import attach_workspace

@@ -16,7 +16,6 @@ from ..bundle._manifest import CopyStyle
 from ..bundle._of_run import put_code
 from ..bundle._session import is_session
 from ..io._location import parse_location
-from ..io._places import settle_places
 from ..logs._of_run import KEY as LOGS
 from ..logs._run_logs import LogFormat, RunLogs
 from ..workspace._workspace import Workspace
@@ -123,20 +122,14 @@ class Parameters:
         return self.given.get(name, DEFAULTS.get(name))
 
     def run_context(self, run_name: str) -> RunContext:
-        """Return the context of a run, with the places of its data.
-
-        Raises:
-            MissingExtra: one is in a bucket, and the library for those is not installed.
-            StorageError: `run_base_dir` may not be written.
-        """
+        """Return the context of a run."""
         fields = {name: self.given[name] for name in _IN_CONTEXT if name in self.given}
         mode = self.given.get("mode", "local")
         interactive: bool = self.given.get("interactive_mode", is_session())
         kept: dict[str, Any] = {LOGS: RunLogs(run_name, self.given)}
         put_code(kept, self.get("copy_style"), interactive=interactive)
         fields["interactive_mode"] = interactive
-        context = RunContext(run_name=run_name, mode=mode, org=self.org, kept=kept, **fields)
-        return settle_places(context, None)
+        return RunContext(run_name=run_name, mode=mode, org=self.org, kept=kept, **fields)
 
 
 def check_parameters(mode: Mode | None, given: Mapping[str, Any]) -> Parameters:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
 
+from ..io._references import refuse_what_is_gone
 from ..store._errors import StoreError
 from ..workspace._journal import Noted, Story
 from ..workspace._kept_values import keep, key_of, restore
@@ -133,7 +134,9 @@ class Keeper:
 def _restored(noted: Noted, spec: "Spec") -> Found | None:
     assert noted.output is not None
     try:
-        return Found(restore(noted.output, spec.function.__module__))
+        value = restore(noted.output, spec.function.__module__)
+        refuse_what_is_gone(value)
+        return Found(value)
     except Exception as error:
         log.warning(
             "what %s gave back before can't be read (%s: %s); it is done again",

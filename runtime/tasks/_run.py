@@ -8,6 +8,7 @@ import trio
 from ...actors._run_context import RunContext
 from .._report import RunCancelled
 from ..cache._use import CacheUse, cache_use
+from ..io._places import close_places
 from ..logs._of_run import logging_of, logs_of
 from ..logs._run_logs import LogLines
 from ..store._records import DEFAULT_SCOPE, RunKey
@@ -175,6 +176,7 @@ class TaskRun(Run):
             phase, self._error = "failed", self.refusal
         self._settle(phase)
         refusal = self._hold.let_go(self)
+        close_places(self.context)
         self.refusal = self.refusal or refusal
         if refusal is not None and self._error is None:
             self._error = refusal

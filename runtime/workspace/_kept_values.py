@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 
+from ..io._references import revived
+
 MOST_BYTES = 64 << 20
 """Of one value that is kept."""
 _LONGEST_KEY = 32
@@ -145,7 +147,10 @@ def _tell(value: object) -> NotKept:
 
 
 def shown(packed: bytes) -> Any:
-    """Return plain data; tuples come back as lists, structs and dataclasses as dicts."""
+    """Return plain data; tuples come back as lists, structs and dataclasses as dicts.
+
+    Files, folders and data frames of `trouper.io` come back as what they were.
+    """
     return _untell(msgspec.msgpack.decode(packed))
 
 
@@ -153,5 +158,5 @@ def _untell(value: Any) -> Any:
     if isinstance(value, dict):
         if value.keys() == {_TAG, "type", "shown"}:
             return NotKept(value["type"], value["shown"])
-        return {key: _untell(each) for key, each in value.items()}
+        return revived({key: _untell(each) for key, each in value.items()})
     return [_untell(each) for each in value] if isinstance(value, list) else value

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...actors._run_context import RunContext
 from ...actors._secret import mask_text, masked
+from ..io._places import close_places, settle_places
 from ..logs._of_run import logging_of
 from ..store._errors import StoreError
 from ..store._records import NewRun
@@ -39,12 +40,13 @@ class RunStart:
         self._results = KeptResults()
         self._open: OpenRun | None = None
         self._logging = ExitStack()
-        self.context = RunContext(
+        context = RunContext(
             run_name=run.name,
             project=run.key.project,
             workspace=run.workspace,
             results=self._results,
         )
+        self.context = settle_places(context, run.workspace.path)
         """What tasks see of it."""
 
     def __repr__(self) -> str:
@@ -156,6 +158,7 @@ class RunStart:
         self._note(self._keep_error, end)
         outputs = show([list(opened.outputs), list(opened.outputs.values())])
         failure = opened.tracked.finish(end.phase, outputs=outputs, error=end.error)
+        close_places(self.context)
         return failure or self._note(self._write_file)
 
     def _keep_error(self, end: "Ending") -> None:

@@ -277,6 +277,7 @@ def test_a_run_without_a_place_for_frames_says_so() -> None:
         return ARROW
 
     with pytest.raises(trouper.errors.RuntimeUserError, match="raw_data_path") as caught:
-        trouper.with_runcontext().run(root)
+        trouper.with_runcontext(workspace=False).run(root)
     assert caught.value.code == "NoStorage"
-    assert trouper.with_runcontext(preserve_original_types=True).run(root).outputs() == (ARROW,)
+    native = trouper.with_runcontext(workspace=False, preserve_original_types=True)
+    assert native.run(root).outputs() == (ARROW,)

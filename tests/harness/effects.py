@@ -2,6 +2,7 @@
 
 import io
 import logging
+import os
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr
 from pathlib import Path
@@ -93,7 +94,13 @@ def version_is_computed(given: Given) -> bool:
 def base_dir(given: Given) -> str:
     """Return the run's base directory; "made up" if nobody has given it one."""
     found: str = of_context("run_base_dir")(given)
-    return "made up" if Path(found).name.startswith(("trouper-", "probe-")) else found
+    return "made up" if Path(found).parent.name == "base" else found
+
+
+def raw_data(given: Given) -> str:
+    """Return where the run's data goes; "made up" if nobody has said."""
+    found: str = of_context("raw_data_path")(given)
+    return "made up" if Path(found) == Path(os.environ["TROUPER_HOME"]) / "raw" else found
 
 
 def type_of_a_frame(given: Given) -> str:
