@@ -110,6 +110,8 @@ from .settings._profiles import Profiles as Profiles
 from .settings._profiles import load_profiles as load_profiles
 from .settings._sections import Configuration as Configuration
 from .tasks._action import ActionReport as ActionReport
+from .tasks._again import recover as recover
+from .tasks._again import rerun as rerun
 from .tasks._bound_task import AsyncTask as AsyncTask
 from .tasks._bound_task import BoundTask as BoundTask
 from .tasks._bound_task import StreamTask as StreamTask

@@ -4,12 +4,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from attrs import define, evolve, field
+from attrs import define, evolve, field, frozen
 
+from ...actors._profile_config import ProfileConfig
 from ...actors._run_context import RunContext
 from ...actors._secret import masked
 from ..io._places import settle_places
 from ..settings._sections import Configuration
+from ..store._verbs import Verb
+from ..workspace._kept_results import KeptResults
 from ._calls import calls_of
 from ._live_names import claim, release
 from ._parameters import Parameters
@@ -52,26 +55,58 @@ class NameOnly:
         return None
 
 
+@frozen(kw_only=True)
+class Again:
+    """That a run is begun anew which was recorded before."""
+
+    verb: Verb
+    experiment: str
+    config: ProfileConfig
+    """What it ran under."""
+
+    @property
+    def is_recovery(self) -> bool:
+        """Whether what was finished then is used."""
+        return self.verb == "resume"
+
+
 @define(eq=False)
 class Recording:
     """A run that is recorded in a workspace, which it holds from here on."""
 
     workspace: "Workspace"
     parameters: Parameters
-    is_recovery: bool = False
+    again: Again | None = None
     tracked: "Tracked | None" = field(default=None, init=False)
 
     def take(self, run: "TaskRun") -> None:
+        from ...actors._assets import KEY as ASSETS
+        from ..workspace._node_outputs import keep_outputs
         from ..workspace._tracked import KEY, track
         from ._recall import Keeper
 
-        new = new_run(run, self.parameters)
-        self.tracked = tracked = track(self.workspace, new, is_recovery=self.is_recovery)
-        tracked.on_abort = partial(run.abort, "`trouper runs abort` was called")
-        tracked.on_failure = run.fail
-        tracked.look = run.work.look
-        run.context.kept[KEY] = tracked
-        calls_of(run.context).keeper = Keeper(tracked)
+        again = self.again
+        self.tracked = tracked = track(
+            self.workspace,
+            new_run(run, self.parameters),
+            verb="again" if again is None else again.verb,
+            is_recovery=again is not None and again.is_recovery,
+        )
+        try:
+            tracked.on_abort = partial(run.abort, "`trouper runs abort` was called")
+            tracked.on_failure = run.fail
+            tracked.look = run.work.look
+            run.context.kept[KEY] = tracked
+            run.context.kept[ASSETS] = tracked.assets
+            if isinstance(run.context.results, KeptResults):
+                run.context.results.bind(tracked.store, tracked.claim)
+            calls_of(run.context).keeper = Keeper(tracked)
+            execution = getattr(run.work, "execution", None)
+            if execution is not None:
+                keep_outputs(execution, tracked)
+        except BaseException as error:
+            tracked.finish("failed", error=error)
+            raise
 
     def let_go(self, run: "TaskRun") -> BaseException | None:
         from ..workspace._kept_values import show
@@ -88,8 +123,7 @@ def hold_of(
     parameters: Parameters,
     configuration: Configuration,
     context: RunContext,
-    *,
-    is_recovery: bool = False,
+    again: Again | None = None,
 ) -> tuple[Hold, RunContext]:
     """Return what a run holds, and its context with the workspace attached. Opens nothing yet.
 
@@ -104,8 +138,8 @@ def hold_of(
     from ..workspace._attached import attach_workspace
 
     workspace = attach_workspace(root)
-    recording = Recording(workspace, parameters, is_recovery=is_recovery)
-    return recording, evolve(context, workspace=workspace)
+    recording = Recording(workspace, parameters, again)
+    return recording, evolve(context, workspace=workspace, results=KeptResults())
 
 
 def _root_of(given: Any, configuration: Configuration) -> Path | None:
@@ -118,7 +152,7 @@ def _root_of(given: Any, configuration: Configuration) -> Path | None:
 
 def new_run(run: "TaskRun", parameters: Parameters) -> "NewRun":
     """Return what is known of a run when it begins."""
-    from ..store._records import DEFAULT_SCOPE, NewRun
+    from ..store._records import NewRun
     from ..workspace._kept_values import show
 
     context, config = run.context, run.work.config
@@ -128,7 +162,8 @@ def new_run(run: "TaskRun", parameters: Parameters) -> "NewRun":
         kind=run.work.kind,
         mode=context.mode,
         version=context.version,
-        project=context.project or DEFAULT_SCOPE,
+        project=run.key.project,
+        experiment=run.key.experiment,
         domain=context.domain,
         org=context.org,
         queue=context.queue,

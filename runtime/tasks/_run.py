@@ -29,10 +29,16 @@ class TaskRun(Run):
     Safe to use from any thread.
     """
 
-    def __init__(self, context: RunContext, work: "Work", hold: "Hold") -> None:
-        key = RunKey(context.run_name, context.project or DEFAULT_SCOPE)
+    def __init__(
+        self,
+        context: RunContext,
+        work: "Work",
+        hold: "Hold",
+        experiment: str = DEFAULT_SCOPE,
+    ) -> None:
+        key = RunKey(context.run_name, context.project or DEFAULT_SCOPE, experiment)
         workspace: Workspace | None = context.workspace
-        scope = None if workspace is None else workspace.project(key.project).experiment()
+        scope = None if workspace is None else workspace.project(key.project).experiment(experiment)
         super().__init__(key, scope)
         self.context = context
         """The run's own context: every action sees this one object."""

@@ -17,9 +17,10 @@ from .._settings import ExecuteOptions, generate_run_name
 from .._workflow import Workflow
 from ..settings._init import current
 from ..settings._sections import Configuration
+from ..store._records import DEFAULT_SCOPE
 from ._asyncio import run_beside_asyncio
 from ._bound_task import take_task
-from ._hold import NameOnly, hold_of
+from ._hold import Again, NameOnly, hold_of
 from ._nested import stop_with_caller
 from ._parameters import Parameters, RunParameters, check_parameters
 from ._run import TaskRun
@@ -64,8 +65,17 @@ class Runner:
         """
         return _open(self.prepare(target, args, named))
 
-    def prepare(self, target: Any, args: tuple[Any, ...], named: dict[str, Any]) -> TaskRun:
+    def prepare(
+        self,
+        target: Any,
+        args: tuple[Any, ...],
+        named: dict[str, Any],
+        again: Again | None = None,
+    ) -> TaskRun:
         """Return a run that has not begun, with everything checked that can be.
+
+        Args:
+            again: of a run that is recorded already.
 
         Raises:
             TypeError: the target is neither a task nor a workflow, or the arguments don't fit.
@@ -80,7 +90,7 @@ class Runner:
         parameters = _configured(self._parameters, configuration)
         given = parameters.get("name")
         name: str = _generate_name(label) if given is None else given
-        hold, context = hold_of(parameters, configuration, parameters.run_context(name))
+        hold, context = hold_of(parameters, configuration, parameters.run_context(name), again)
         work: Work
         is_dry: bool = parameters.get("dry_run")
         if found is not None:
@@ -89,14 +99,30 @@ class Runner:
         elif args or named:
             raise TypeError(f"workflow {label!r} takes no arguments; its nodes have them")
         else:
-            work = WorkflowWork(target, context)
+            options = ExecuteOptions()
+            if again is not None:
+                options["profile_config"] = again.config
+            work = WorkflowWork(target, context, **options)
         if is_dry:
             from ._dry_run import DryWork  # here, for few runs are
 
             # Not recorded, for nothing of it happens.
             dry = DryWork(work, context, parameters, configuration.root)
             return TaskRun(evolve(context, workspace=None), dry, NameOnly(name))
-        return TaskRun(context, work, hold)
+        experiment = DEFAULT_SCOPE if again is None else again.experiment
+        return TaskRun(context, work, hold, experiment)
+
+
+def run_again(
+    runner: Runner, again: Again, target: Any, args: tuple[Any, ...], named: dict[str, Any]
+) -> TaskRun:
+    """Do a recorded run again, as `runner.run` does."""
+    _refuse_in_a_loop(target)
+    run = runner.prepare(target, args, named, again)
+    run.begin()
+    with stop_with_caller(run):
+        _run_blocking(run)
+    return _ended(run)
 
 
 def prepare_graph(

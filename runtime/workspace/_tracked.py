@@ -15,6 +15,7 @@ from typing import Protocol
 from attrs import define, field
 
 from ...actors._secret import mask_text
+from ..assets._run_assets import RunAssets, assets_of_key
 from ..store._errors import StoreError
 from ..store._recorder import Recorder
 from ..store._records import ActionRecord, Claim, Ended, NewRun
@@ -60,11 +61,14 @@ class Tracked:
     failure: StoreError | None = None
     """Why nothing more is recorded."""
     store: Store = field(init=False)
+    assets: RunAssets = field(init=False)
+    """Its artifacts, logs and checkpoints: what `ctx.artifact` and the others are."""
     _recorder: Recorder = field(init=False)
     _dirty: deque[Recordable] = field(factory=lambda: deque(maxlen=_MOST_DIRTY), init=False)
 
     def __attrs_post_init__(self) -> None:
         self.store = self.workspace.store
+        self.assets = assets_of_key(self.store, self.claim.key, self.claim.number)
         self._recorder = self.store.recorder
         self._recorder.hold(
             self.claim,
@@ -106,7 +110,7 @@ class Tracked:
         self, phase: Ended, *, outputs: bytes | None = None, error: BaseException | None = None
     ) -> StoreError | None:
         """Record the end, and let everything go; return why it could not be recorded, if so."""
-        failure: StoreError | None = self.failure
+        failure: StoreError | None = self.failure or self.assets.finish()
         try:
             self._recorder.flush()
         except StoreError as problem:
