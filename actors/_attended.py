@@ -4,12 +4,15 @@ from typing import Any, Protocol, Self
 
 import trio
 
+from ..channels._envelope import Envelope
 from ..channels._tracking import Outcome
 from ._control_point import ControlPoint
 from ._current import current_context
 from ._failure import FailureSummary
 from ._lease import Leases
 from ._profile_config import ProfileConfig
+from ._returns import Returned
+from ._timeout import Timeout
 from ._watch import OnDown
 
 
@@ -85,6 +88,21 @@ class Attended(Leases):
         if self.desk is not None:
             self.desk.failed(self.name)
         return super().reject(failure)
+
+    def holds_back(self, envelope: Envelope[Any], now: float) -> bool:
+        """Let a message come again if the handler of the last one was cut off and asks for it."""
+        scope = self.scope
+        if scope is None or now < scope.deadline or self.leased is None or not self.is_cut():
+            return False
+        self.come_again(Returned(envelope), first=True)
+        return True
+
+    def limit_next(self, seconds: float) -> None:
+        """Limit how long a message may be handled: from the next one on."""
+        self.timeout = Timeout(seconds)
+        self.timed = True
+        self.bound = None
+        self._look_at_each()
 
     def close(self, fate: Outcome = "dropped") -> None:
         ending = "" if self.control is None else self.control.asked.ending

@@ -185,14 +185,11 @@ class Leases(Returns, Lineage):
         Not if that is of its own making, as `with move_on_after(0)` around one ask; nor if its time
         was over only when it had come to its end.
         """
-        if self.cut or not self.timed:
-            return self.cut
         scope = self.scope
-        if scope is None:
+        if self.cut or not self.timed or scope is None:
+            return self.cut
+        if trio.current_time() < scope.deadline:
             return False
-        if scope.deadline == math.inf:  # the cheap question first: most scopes are not cancelled
-            return scope.cancel_called and is_cancelled()
-        # Asked whether it is cancelled, a scope whose time is over would cancel itself.
         return is_cancelled() and scope.cancel_called
 
     async def finish(self, *, asks: bool = False) -> None:

@@ -20,7 +20,6 @@ from ._dead_letters import Attempt
 from ._failure import summarize
 from ._lease import NeverRunning
 from ._returns import Returned
-from ._timeout import Timeout
 
 
 class InvalidMessage(ValueError):
@@ -167,7 +166,7 @@ class Mailbox(Attended):
         """Return what the actor sees of a message, now in hand; NOTHING if it was given up."""
         context = envelope.context
         payload = envelope.payload
-        if self.transform is not None or context.deadline is not None:
+        if self.transform is not None or self.timed or context.deadline is not None:
             payload = self._look_at(envelope)
             if payload is NOTHING:
                 return NOTHING
@@ -182,7 +181,10 @@ class Mailbox(Attended):
 
     def _look_at(self, envelope: Envelope[Any]) -> Any:
         """Return the payload as the actor asks for it; NOTHING if the message was given up."""
-        if self._is_expired(envelope):
+        now = trio.current_time()
+        if self.timed and self.holds_back(envelope, now):
+            return NOTHING
+        if self._is_expired(envelope, now):
             self._let_go()
             return NOTHING
         if self.transform is None:
@@ -251,7 +253,8 @@ class Mailbox(Attended):
         payloads = [each.payload for each in batch if each.context is context]
         if len(payloads) != len(batch) or context.deadline is not None:
             # Messages of several origins: those that are late are given up one by one.
-            batch = [each for each in batch if not self._is_expired(each)]
+            now = trio.current_time()
+            batch = [each for each in batch if not self._is_expired(each, now)]
             if not batch:
                 return []
             first = batch[0]
@@ -281,7 +284,7 @@ class Mailbox(Attended):
         self.timed = deadline is not None or tracked or timeout is not None
         if tracked is not self.tracked:
             self.note_tracked(tracked)
-        if self.timed:
+        if tracked or timeout is not None:
             # The fast path knows nothing of it: the next message must settle this one.
             self._granted -= self.credit
             self.credit = 0
@@ -295,13 +298,6 @@ class Mailbox(Attended):
                 until = timeout.arm(self, until)
             if self.scope.deadline != until:  # to set it costs 2 us
                 self.scope.deadline = until
-
-    def limit_next(self, seconds: float) -> None:
-        """Limit how long a message may be handled: from the next one on."""
-        self.timeout = Timeout(seconds)
-        self.timed = True
-        self.bound = None
-        self._look_at_each()
 
     # -- inner parts -------------------------------------------------------------------------
 
@@ -391,9 +387,9 @@ class Mailbox(Attended):
         self._granted = len(batch)
         return batch
 
-    def _is_expired(self, envelope: Envelope[Any]) -> bool:
+    def _is_expired(self, envelope: Envelope[Any], now: float) -> bool:
         deadline = envelope.context.deadline
-        if deadline is None or trio.current_time() < deadline:
+        if deadline is None or now < deadline:
             return False
         # Of a message that comes again its history is known already, and it has no outputs yet.
         self._give_up(Returned(envelope, self.resend, self._attempts), "expired")
