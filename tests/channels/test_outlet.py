@@ -8,6 +8,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from harness.edges import connect, drain, drain_payloads, open_edge, open_outlet, take
 from trouper import BufferOverflow, EndOfOutput, Envelope, OperationMeter
+from trouper.channels._envelope import NO_CONTEXT
 from trouper.channels._inbox import Inbox
 from trouper.channels._lane import Lane
 from trouper.channels._outlet import MOST_AT_ONCE, Outlet
@@ -77,6 +78,23 @@ async def test_more_than_at_most_at_once_go_in_several_blocks_and_let_others_run
     assert lane.sent % MOST_AT_ONCE == 0
     outlet.end()
     assert await drain_payloads(inbox) == list(range(lane.sent))
+
+
+async def test_a_lane_that_fills_up_while_others_run_is_looked_at_again() -> None:
+    """R101: what the others have sent meanwhile counts, too."""
+
+    class Overtaken(OperationMeter):
+        def grant(self, used: int) -> int:
+            lane.place("other", NO_CONTEXT, None, False)
+            return 0
+
+    outlet, inbox = open_outlet("a", Overtaken(1)), Inbox("r", OperationMeter(10))
+    lane = connect(outlet, inbox, 1)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(outlet.put_many, ["own"])
+        await wait_all_tasks_blocked()
+        assert (lane.sent, lane.queued) == (1, 1)
+        assert [(await take(inbox)).payload for _ in range(2)] == ["other", "own"]
 
 
 async def test_two_calls_at_once_share_the_room() -> None:
