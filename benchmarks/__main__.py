@@ -10,7 +10,19 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from . import _asks, _cost, _fans, _idle, _lateness, _relays, _restarts, _scale, _stops, _tasks
+from . import (
+    _asks,
+    _assets,
+    _cost,
+    _fans,
+    _idle,
+    _lateness,
+    _relays,
+    _restarts,
+    _scale,
+    _stops,
+    _tasks,
+)
 from ._bars import BARS, judge
 from ._measure import Contest, Scale, Series, measure
 from ._report import bar_table, contest_table, machine_line, write_json
@@ -32,6 +44,11 @@ CONTESTS: Mapping[str, Callable[[Scale], Contest]] = {
     "restarts": _restarts.restarts,
     "stops": _stops.stops,
     "asks": _asks.asks,
+    "log_lines": _assets.log_lines,
+    "artifact_save": _assets.artifact_save,
+    "artifact_memory": _assets.artifact_memory,
+    "asset_rows": _assets.asset_rows,
+    "asset_query": _assets.asset_query,
 }
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 

@@ -138,6 +138,53 @@ def _tasks() -> list[Bar]:
     ]
 
 
+def _assets() -> list[Bar]:
+    return [
+        Bar(
+            name="log.append, a line",
+            contest="log_lines",
+            ours="log.append, all",
+            theirs="buffered file",
+            at_most=4.0,
+        ),
+        Bar(
+            name="log.append, the last 100,000 of a million lines to the first",
+            contest="log_lines",
+            ours="log.append, last tenth",
+            theirs="log.append, first tenth",
+            at_most=1.5,
+        ),
+        Bar(
+            name="artifact.save of 1 KiB",
+            contest="artifact_save",
+            ours="artifact.save",
+            theirs="bare atomic write",
+            at_most=3.0,
+        ),
+        Bar(
+            name="memory of an artifact of 256 MiB to one of 4 MiB",
+            contest="artifact_memory",
+            ours="of 256 MiB",
+            theirs="of 4 MiB",
+            at_most=1.25,
+        ),
+        Bar(
+            name="10,000 assets from 8 processes",
+            contest="asset_rows",
+            ours="manifests and catalog",
+            theirs="bare SQLite",
+            at_most=2.0,
+        ),
+        Bar(
+            name="query by producer of 1,000,000 assets",
+            contest="asset_query",
+            ours="query_assets",
+            theirs="bare select",
+            at_most=10.0,
+        ),
+    ]
+
+
 BARS: tuple[Bar, ...] = (
     *_relays(),
     *_fans(),
@@ -193,6 +240,7 @@ BARS: tuple[Bar, ...] = (
         theirs="pair of trio channels",
         at_least=2.0,
     ),
+    *_assets(),
 )
 
 

@@ -10,7 +10,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -296,14 +296,21 @@ def changes_behind(path: Path, token: str, size: int) -> Changes | None:
     read = read_manifest(path, token, size)
     if read is None:
         return None
+    return changes_of(read.lines, token=read.token, size=read.size, is_anew=read.is_anew)
+
+
+def changes_of(
+    lines: Iterable[Asset | Use], *, token: str = "", size: int = 0, is_anew: bool = False
+) -> Changes:
+    """Return what lines of a manifest mean for the catalog."""
     assets: list[AssetRow] = []
     uses: list[UseRow] = []
-    for line in read.lines:
+    for line in lines:
         if isinstance(line, Use):
             uses.append(_use_row(line))
         else:
             assets.append(_asset_row(line))
-    return Changes(token=read.token, size=read.size, is_anew=read.is_anew, assets=assets, uses=uses)
+    return Changes(token=token, size=size, is_anew=is_anew, assets=assets, uses=uses)
 
 
 def _asset_row(asset: Any) -> AssetRow:

@@ -93,7 +93,7 @@ class AssetIndex:
                     (scope, kind),
                 )
                 number = db.last_insert_rowid()
-            _write(db, number, changes)
+            write_changes(db, number, changes)
             db.execute(
                 "UPDATE manifest SET token = ?, size = ?, is_open = is_open AND NOT ? WHERE id = ?",
                 (changes.token, changes.size, close, number),
@@ -149,7 +149,8 @@ class AssetIndex:
             return [record for (record,) in db.execute(sql, values)]
 
 
-def _write(db: Database, manifest: int, changes: Changes) -> None:
+def write_changes(db: Database, manifest: int, changes: Changes) -> None:
+    """Index what is new of a manifest, by its row; inside a transaction."""
     if changes.is_anew:
         db.execute("DELETE FROM asset WHERE manifest = ?", (manifest,))
         db.execute("DELETE FROM asset_use WHERE manifest = ?", (manifest,))
