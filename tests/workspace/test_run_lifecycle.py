@@ -8,41 +8,15 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 import trouper
+from harness.etl import Etl
 from trouper.errors import RuntimeUserError
-from trouper.runtime.store._errors import NotTheSame, RunNameTaken, WrongPhase
+from trouper.runtime.store._errors import RunNameTaken, WrongPhase
 
 
 @pytest.fixture
 def experiment(tmp_path: Path) -> Any:
     with trouper.Workspace(tmp_path / "ws") as workspace:
         yield workspace.project("p").experiment("e", params={"dataset": "mnist"})
-
-
-class Etl:
-    """A graph of two tasks; the second fails as often as it is told to."""
-
-    def __init__(self, failures: int = 0) -> None:
-        self.calls: list[str] = []
-        self.failures = failures
-        self.wf = wf = trouper.Workflow("etl")
-
-        @wf.task
-        async def load(ctx: trouper.TaskContext) -> list[int]:
-            self.calls.append("load")
-            ctx.set_result("rows", 3)
-            return [1, 2, 3]
-
-        @wf.task(depends_on=[load])
-        async def total(ctx: trouper.TaskContext) -> int:
-            self.calls.append("total")
-            if self.failures:
-                self.failures -= 1
-                raise ValueError("no total today")
-            rows: list[int] = ctx.inputs
-            return sum(rows) * int(ctx.config.get("scale", 1))
-
-    async def execute(self, **options: Any) -> trouper.WorkflowResult:
-        return await self.wf.execute(**options)
 
 
 async def test_a_run_is_recorded_with_all_that_it_was(experiment: Any) -> None:
@@ -330,77 +304,3 @@ async def test_what_joins_an_aborted_run_is_cancelled_at_once(experiment: Any) -
         run_context.kept["open run"].abort("enough")
         result = await Etl().execute(run_context=run_context)
     assert (result.status, result.reason, run.phase) == ("cancelled", "enough", "cancelled")
-
-
-async def test_the_configuration_is_a_part_of_the_run_and_comes_back(experiment: Any) -> None:
-    """F18: an override without a profile's name reused the old run and skipped."""
-    etl, profile = Etl(failures=1), trouper.ProfileConfig({"scale": 3}, name="big")
-    run = experiment.run({"n": 1}, profile_config=profile)
-    assert not (await etl.execute(run=run)).ok
-    again = experiment.run({"n": 1}, profile_config={"scale": 3})
-    assert again.id == run.id
-    with pytest.raises(ValueError, match="profile_config is not the one that the run was asked fo"):
-        await etl.execute(run=again.resume({"scale": 4}))
-    found = experiment.workspace.find_run(run.id)
-    with pytest.raises(NotTheSame, match="was begun with another configuration"):
-        await etl.execute(run=found.resume({"scale": 4}))
-    assert (await etl.execute(run=found.resume())).outputs["total"] == 18
-    told = [(each.profile, each.config) for each in run.executions()]
-    assert told == [("big", {"scale": 3})] * 2
-    assert run.executions()[0].config_hash == profile.content_hash()
-
-
-async def test_a_secret_is_not_recorded_and_has_to_be_given_again(experiment: Any) -> None:
-    etl, run = Etl(failures=1), experiment.run(id="r")
-    config = {"token": trouper.Secret("hunter22")}
-    await etl.execute(run=run.start(config))
-    assert run.executions()[0].config == {"token": "***"}
-    with pytest.raises(ValueError, match=r"what is not recorded.*resume\(profile_config=\.\.\."):
-        await etl.execute(run=run.resume())
-    assert (await etl.execute(run=run.resume(config))).ok
-
-
-async def test_equal_runs_of_two_experiments_keep_apart(experiment: Any) -> None:
-    """F14: equal experiment names in two projects collided."""
-    other = experiment.workspace.project("q").experiment("e").run(id="r")
-    await Etl().execute(run=experiment.run(id="r"))
-    assert (other.phase, other.results) == ("pending", {})
-    await Etl(failures=1).execute(run=other)
-    assert (experiment.run(id="r").phase, other.phase) == ("completed", "failed")
-
-
-async def test_what_a_node_calls_is_below_it(experiment: Any) -> None:
-    env = trouper.TaskEnvironment("env")
-
-    @env.task
-    async def double(n: int) -> int:
-        return n * 2
-
-    wf = trouper.Workflow("calls")
-
-    @wf.task
-    async def both() -> list[int]:
-        return [await double(1), await double(2)]
-
-    run = experiment.run(id="r")
-    assert (await wf.execute(run=run)).ok
-    names = [each.name for each in run.actions().walk()]
-    assert names == ["calls", "both", "both/double-1", "both/double-2"]
-
-
-def test_blocking_code_may_use_runs_too(experiment: Any) -> None:
-    etl, run = Etl(failures=1), experiment.run(id="r")
-    assert trouper.run(etl.wf, run=run).status == "failed"
-    assert trouper.run(etl.wf, run=run.resume()).ok
-    assert run.wait() is True
-    with run.rerun() as run_context:
-        assert experiment.run(id="r").wait(timeout=0) is False
-        assert trouper.run(etl.wf, run_context=run_context).ok
-    assert run.phase == "completed"
-
-
-async def test_waiting_in_a_loop_is_refused_while_it_goes_on(experiment: Any) -> None:
-    run = experiment.run(id="r")
-    with run.start(), pytest.raises(RuntimeError, match=r"would block trio.*await run\.wait\.aio"):
-        run.wait()
-    assert run.wait() is True

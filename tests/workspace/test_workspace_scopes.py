@@ -166,6 +166,20 @@ def test_what_is_no_name_and_no_plain_data_is_told(
 nasty = st.text(st.characters() | st.sampled_from(list("./\\%:~ \x00\n$&*?\u202e")), max_size=140)
 
 
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [("a", "a"), (".a.", "%2Ea%2E"), (".", None), ("é/", None), ("%41", "%2541")],
+)
+def test_a_folder_is_neither_hidden_nor_equal_to_another_ones(
+    name: str, folder: str | None
+) -> None:
+    if folder is None:
+        with pytest.raises(ValueError, match="no project can be called"):
+            folder_of(name)
+    else:
+        assert folder_of(name) == folder
+
+
 @given(nasty)
 def test_each_name_is_contained_and_round_trips_or_is_refused(name: str) -> None:
     try:
