@@ -21,6 +21,26 @@ Show all that is recorded of a run: parameters, error, results, actions.
 
   trouper runs show monitor-20260131-154233-4f1a"""
 
+_ABORT_HELP = """\
+Cancel a run, in whichever process it goes on, and wait for its end.
+
+  trouper runs abort monitor-20260131-154233-4f1a"""
+
+_RERUN_HELP = """\
+Do a run that has ended again, from the top, with what it was given.
+
+Its task or workflow is looked for in the file that it stood in.
+
+  trouper runs rerun nightly"""
+
+_RECOVER_HELP = """\
+Go on with a run that failed, was cancelled, or whose process died.
+
+What had completed is not done again. A task in which processes died as
+often as it may be tried fails instead.
+
+  trouper runs recover nightly"""
+
 _CONFIG_HELP = """\
 Show a configuration as tasks will read it, or how two profiles differ.
 
@@ -98,6 +118,49 @@ def show_run(
     for line in show_run(name, root, as_json=json):
         print(line)
     return 0
+
+
+_Name = Annotated[str, Parameter(name="NAME", help="Of the run; or PROJECT/EXPERIMENT/NAME.")]
+_Plain = Annotated[bool, Parameter(help="Lines instead of the live picture, on a terminal too.")]
+_Report = Annotated[bool, Parameter(help="Print the report as JSON; nothing else goes to stdout.")]
+
+
+@runs_app.command(name="abort", help=_ABORT_HELP)
+def abort_run(
+    name: _Name,
+    /,
+    *,
+    wait: Annotated[float, Parameter(help="Seconds to wait for its end, 10 by default.")] = 10.0,
+    root: _Root = None,
+) -> int:
+    from .command._runs_again import abort_run
+
+    for line in abort_run(name, root, wait):
+        print(line)
+    return 0
+
+
+@runs_app.command(name="rerun", help=_RERUN_HELP)
+def rerun(
+    name: _Name, /, *, root: _Root = None, json: _Report = False, plain: _Plain = False
+) -> int:
+    return _again(name, root, is_recovery=False, as_json=json, is_plain=plain)
+
+
+@runs_app.command(name="recover", help=_RECOVER_HELP)
+def recover(
+    name: _Name, /, *, root: _Root = None, json: _Report = False, plain: _Plain = False
+) -> int:
+    return _again(name, root, is_recovery=True, as_json=json, is_plain=plain)
+
+
+def _again(name: str, root: str | None, *, is_recovery: bool, as_json: bool, is_plain: bool) -> int:
+    from .command._runs_again import run_again
+
+    code, lines = run_again(name, root, is_recovery=is_recovery, as_json=as_json, is_plain=is_plain)
+    for line in lines:
+        print(line)
+    return code
 
 
 @config_app.command(name="show", help=_CONFIG_HELP)

@@ -141,7 +141,7 @@ def _prepared(
     mode = parameters.pop("mode", None)
     try:
         return prepare_graph(workflow, check_parameters(mode, parameters), profile_config=config)
-    except (TypeError, ValueError, NotImplementedError) as error:
+    except (StoreError, TypeError, ValueError, NotImplementedError) as error:
         raise Problem(plain(error, 2_000)) from None
 
 

@@ -41,7 +41,11 @@ def run_task(
     for attribute, flag, instead in _FOR_GRAPHS:
         if getattr(options, attribute):
             raise Problem(f"{flag} has an effect on workflows only; {instead}")
-    run = _prepare(options, target, args, named)
+    return show_task(options, _prepare(options, target, args, named))
+
+
+def show_task(options: RunOptions, run: TaskRun) -> tuple[int, Iterable[str]]:
+    """Run it with a view; return the exit code, and the report if it is to be JSON."""
     began = time.monotonic()
     try:
         view = _view(options)

@@ -5,8 +5,10 @@ import sys
 from collections.abc import Mapping
 from inspect import Parameter, Signature
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any, Literal
+
+import sniffio
 
 from .._names import suggest
 from .._workflow import Workflow
@@ -16,7 +18,7 @@ from ..workspace._workspace import Workspace
 from ._bound_task import BoundTask, take_task
 from ._hold import Again
 from ._run import TaskRun
-from ._runner import run_again, with_runcontext
+from ._runner import run_prepared, with_runcontext
 
 if TYPE_CHECKING:
     from ..store._records import RunRecord
@@ -39,7 +41,8 @@ def rerun(name: str, target: Any = None, /, *, workspace: Any = None, **paramete
         ValueError: what it was given, or its code, can't be had again; the text says how it can.
         RuntimeUserError, RunCancelled, KeyboardInterrupt: as of `runner.run`.
     """
-    return _again("rerun", name, target, workspace, parameters)
+    refuse_in_a_loop("trouper.rerun", name)
+    return run_prepared(prepare_again("rerun", name, target, workspace, parameters))
 
 
 def recover(
@@ -53,16 +56,35 @@ def recover(
 
     Arguments and errors: as of `rerun`.
     """
-    return _again("resume", name, target, workspace, parameters)
+    refuse_in_a_loop("trouper.recover", name)
+    return run_prepared(prepare_again("resume", name, target, workspace, parameters))
 
 
-def _again(
+def refuse_in_a_loop(what: str, name: str) -> None:
+    """Refuse to block an event loop.
+
+    Raises:
+        RuntimeError: one runs in this thread.
+    """
+    try:
+        library = sniffio.current_async_library()
+    except sniffio.AsyncLibraryNotFoundError:
+        return
+    call = "trio.to_thread.run_sync" if library == "trio" else f"{library}.to_thread"
+    raise RuntimeError(
+        f"{what}({name!r}) blocks, and {library} runs in this thread; call it in another one: "
+        f"`await {call}({what}, {name!r})`"
+    )
+
+
+def prepare_again(
     verb: Literal["rerun", "resume"],
     name: str,
-    target: Any,
-    place: Any,
-    parameters: Mapping[str, Any],
+    target: Any = None,
+    place: Any = None,
+    parameters: Mapping[str, Any] = MappingProxyType({}),
 ) -> TaskRun:
+    """Return another execution of a run, which has not begun. Arguments, errors: as of `rerun`."""
     workspace = place if isinstance(place, Workspace) else Workspace(place, create=False)
     run = workspace.find_run(name)
     record = run.record()
@@ -76,7 +98,7 @@ def _again(
     )
     runner = with_runcontext(**{**_parameters(record), **parameters, "workspace": workspace})
     args, named = _arguments(record, chosen)
-    return run_again(runner, again, chosen, args, named)
+    return runner.prepare(chosen, args, named, again)
 
 
 def _parameters(record: "RunRecord") -> dict[str, Any]:

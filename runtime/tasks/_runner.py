@@ -113,12 +113,8 @@ class Runner:
         return TaskRun(context, work, hold, experiment)
 
 
-def run_again(
-    runner: Runner, again: Again, target: Any, args: tuple[Any, ...], named: dict[str, Any]
-) -> TaskRun:
-    """Do a recorded run again, as `runner.run` does."""
-    _refuse_in_a_loop(target)
-    run = runner.prepare(target, args, named, again)
+def run_prepared(run: TaskRun) -> TaskRun:
+    """Run what was prepared, as `runner.run` does; from any thread without an event loop."""
     run.begin()
     with stop_with_caller(run):
         _run_blocking(run)
@@ -181,11 +177,7 @@ class RunMethod:
             RuntimeError: an event loop runs in this thread; the text names the awaitable form.
         """
         _refuse_in_a_loop(target)
-        run = self._runner.prepare(target, args, named)
-        run.begin()
-        with stop_with_caller(run):
-            _run_blocking(run)
-        return _ended(run)
+        return run_prepared(self._runner.prepare(target, args, named))
 
     def aio(self, target: Any, /, *args: Any, **named: Any) -> Coroutine[Any, Any, TaskRun]:
         """Run a task or workflow to its end, awaited: in trio in this task, in asyncio beside it.

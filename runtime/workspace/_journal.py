@@ -160,7 +160,7 @@ def earlier_journals(root: Path, run: int) -> Sequence[Path]:
     folder = root / FOLDER / str(run)
     try:
         return sorted(folder.iterdir(), key=lambda path: int(path.name))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return ()
 
 
