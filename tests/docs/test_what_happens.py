@@ -111,6 +111,16 @@ PROOFS = {
     "store-full": "test_a_full_disk_is_told_and_loses_nothing",
     "store-killed": "test_what_was_acknowledged_survives_any_kill",
     "store-unreadable": "test_a_newer_schema_is_refused_and_left_alone",
+    # Runs of a workspace
+    "run-killed": "test_a_killed_run_is_failed_and_resumes_where_it_was",
+    "run-twice": "test_of_several_processes_that_start_a_run_one_does",
+    "run-ended": "test_resume_keeps_what_was_finished_and_rerun_does_not",
+    "run-other-config": "test_the_configuration_is_a_part_of_the_run_and_comes_back",
+    "run-taken-over": "test_a_run_that_was_taken_over_fails_and_says_so",
+    "run-disk-full": "test_a_journal_that_takes_no_more_ends_the_run_as_failed",
+    "run-no-folder": "test_a_place_that_cannot_be_written_is_told_before_anything_runs",
+    "run-aborted": "test_an_abort_reaches_a_run_from_outside",
+    "run-clock": "test_clocks_that_jump_change_no_phase_and_no_time_is_negative",
 }
 
 
