@@ -45,7 +45,7 @@ def work(packed: bytes) -> Answer:
     """Do what `pack` has packed."""
     try:
         name, file, call = pickle.loads(packed)
-        _import(name, file)
+        import_module_of(name, file)
         function, args, named = pickle.loads(call)
     except Exception as error:
         return Answer("unreadable", b"", _in_words(error))
@@ -59,7 +59,7 @@ def work(packed: bytes) -> Answer:
         return Answer("unsendable", b"", f"{type(result).__name__} ({_in_words(error)})")
 
 
-def _import(name: str, file: str | None) -> None:
+def import_module_of(name: str, file: str | None) -> None:
     """Import the function's module, also one that was run as a file under a name of its own."""
     if not name or name in sys.modules:
         return

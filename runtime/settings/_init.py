@@ -46,7 +46,7 @@ def init(
     for name, section in given.items():
         said = {key: value for key, value in section.items() if value is not None}
         merged[name] = {**merged.get(name, {}), **said}
-    return _hold(checked(merged, "init()"))
+    return hold(checked(merged, "init()"))
 
 
 def init_from_config(path: str | PathLike[str] | None = None) -> Configuration:
@@ -66,7 +66,7 @@ def init_from_config(path: str | PathLike[str] | None = None) -> Configuration:
     data = {} if found is None else normalised(load_config(found), where)
     if found is not None:
         checked(data, where)
-    return _hold(checked(override(data, os.environ), where))
+    return hold(checked(override(data, os.environ), where))
 
 
 def find_config(environment: Mapping[str, str]) -> Path | None:
@@ -107,7 +107,7 @@ def forget() -> None:
     _initialised = None
 
 
-def _hold(configuration: Configuration) -> Configuration:
+def hold(configuration: Configuration) -> Configuration:
     global _initialised
     _initialised = configuration
     return configuration

@@ -51,6 +51,7 @@ class RunSection(_Section, frozen=True):
     interactive_mode: bool | None = None
     preserve_original_types: bool | None = None
     custom_context: dict[str, str] | None = None
+    isolate: Literal["process"] | None = None
     workspace: str | bool | None = None
 
 

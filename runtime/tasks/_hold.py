@@ -1,5 +1,6 @@
 """What a run holds while it goes on: its name, and its place in the record."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,6 +15,7 @@ from ..settings._sections import Configuration
 from ..store._verbs import Verb
 from ..workspace._kept_results import KeptResults
 from ._calls import calls_of
+from ._env_vars import InProcess
 from ._live_names import claim, release
 from ._parameters import Parameters
 
@@ -131,15 +133,17 @@ def hold_of(
         MissingExtra: its data goes to a bucket, and the library for those is not installed.
         StorageError: its `run_base_dir` may not be written.
     """
+    variables: Mapping[str, str] = parameters.get("env_vars") or {}
     root = _root_of(parameters.get("workspace"), configuration)
     context = settle_places(context, root)
     if root is None:
-        return NameOnly(context.run_name), context
+        return InProcess(variables, NameOnly(context.run_name)), context
     from ..workspace._attached import attach_workspace
 
     workspace = attach_workspace(root)
     recording = Recording(workspace, parameters, again)
-    return recording, evolve(context, workspace=workspace, results=KeptResults())
+    context = evolve(context, workspace=workspace, results=KeptResults())
+    return InProcess(variables, recording), context
 
 
 def _root_of(given: Any, configuration: Configuration) -> Path | None:

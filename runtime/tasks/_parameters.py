@@ -6,7 +6,7 @@ Rule: none is accepted and ignored (known fault F30). What has no effect yet is 
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, TypedDict, get_args
+from typing import Any, Final, Literal, TypedDict, get_args
 
 from attrs import field, frozen
 
@@ -19,6 +19,9 @@ from ..io._location import parse_location
 from ..logs._of_run import KEY as LOGS
 from ..logs._run_logs import LogFormat, RunLogs
 from ..workspace._workspace import Workspace
+from ._env_vars import check_variables
+
+Isolate = Literal["process"]
 
 
 class RunParameters(TypedDict, total=False):
@@ -48,6 +51,8 @@ class RunParameters(TypedDict, total=False):
     interactive_mode: bool | None
     preserve_original_types: bool
     custom_context: Mapping[str, str] | None
+    isolate: Isolate | None
+    """Beyond the page: "process" gives the run a process of its own."""
     workspace: Any
     """Where the run is recorded: a folder, or a `trouper.Workspace`; False: nowhere. It is no
     parameter of the page."""
@@ -67,6 +72,7 @@ _TYPES: Mapping[str, tuple[str, tuple[type, ...]]] = {
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "mode": get_args(Mode),
     "cache_lookup_scope": get_args(CacheScope),
+    "isolate": get_args(Isolate),
     "copy_style": get_args(CopyStyle),
     "log_format": get_args(LogFormat),
 }
@@ -84,11 +90,6 @@ DEFAULTS: Final[Mapping[str, object]] = {
     "preserve_original_types": False,
 }
 """Of the parameters that have another default than None."""
-
-_LATER: Mapping[str, str] = {
-    "env_vars": "runs can't have variables of their own",
-}
-"""What has no effect yet, and why."""
 
 _IN_CONTEXT = (
     "project",
@@ -161,6 +162,7 @@ def check_parameters(mode: Mode | None, given: Mapping[str, Any]) -> Parameters:
     for name in ("raw_data_path", "run_base_dir"):
         if name in values:
             parse_location(values[name], name)
+    check_variables(values.get("env_vars", {}))
     _refuse_contradictions(values)
     _refuse_what_comes_later(values)
     if not _VERSION.fullmatch(values.get("version", "1")):
@@ -191,8 +193,3 @@ def _refuse_what_comes_later(values: Mapping[str, Any]) -> None:
     mode = values.get("mode", "local")
     if mode != "local":
         raise NotImplementedError(f"mode={mode!r}: there is no engine for it yet; use mode='local'")
-    for name, reason in _LATER.items():
-        if name in values and values[name] != DEFAULTS.get(name):
-            raise NotImplementedError(
-                f"{name}={values[name]!r} has no effect, because {reason} yet; leave it out"
-            )

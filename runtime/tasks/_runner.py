@@ -93,6 +93,11 @@ class Runner:
         hold, context = hold_of(parameters, configuration, parameters.run_context(name), again)
         work: Work
         is_dry: bool = parameters.get("dry_run")
+        if parameters.get("isolate") is not None and not is_dry:
+            from ._isolated import isolated_run  # here, for few runs are
+
+            given_args = (args, named)
+            return isolated_run(found, target, given_args, context, parameters, configuration)
         if found is not None:
             task, first, over = found
             work = TaskWork(task.spec, context, (*first, *args), {**over, **named})

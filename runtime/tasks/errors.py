@@ -42,6 +42,10 @@ class NonRecoverableError(Exception):
     """Raise it in a task, or a subclass, when trying again is of no use: `retries` stops there."""
 
 
+class EnvVarsConflict(RuntimeError):
+    """Two runs can't be in one process, because one of them has `env_vars`."""
+
+
 class ProcessLost(Exception):
     """Too many processes have died in an action for a recovered run to try it again."""
 
@@ -50,5 +54,5 @@ def _restore(cls: type[RuntimeUserError], message: str, code: str, action: str) 
     return cls(message, code=code, action=action)
 
 
-for _public in (RuntimeUserError, TaskTimeout, NonRecoverableError, ProcessLost):
+for _public in (RuntimeUserError, TaskTimeout, NonRecoverableError, EnvVarsConflict, ProcessLost):
     _public.__module__ = "trouper.errors"

@@ -10,6 +10,7 @@ from .runtime.store._errors import StoreError as StoreError
 from .runtime.store._errors import StoreFull as StoreFull
 from .runtime.store._errors import StoreReadOnly as StoreReadOnly
 from .runtime.store._errors import WrongPhase as WrongPhase
+from .runtime.tasks.errors import EnvVarsConflict as EnvVarsConflict
 from .runtime.tasks.errors import NonRecoverableError as NonRecoverableError
 from .runtime.tasks.errors import ProcessLost as ProcessLost
 from .runtime.tasks.errors import RuntimeUserError as RuntimeUserError

@@ -47,6 +47,38 @@ def in_a_task(look: Callable[[Any], Any]) -> Callable[[Given], Any]:
     return observe
 
 
+class _Tally:
+    """Counts; its count is no part of the code that names it."""
+
+    count = 0
+
+
+def of_first_action(field: str) -> Callable[[Given], Any]:
+    """Return what gives a field of the report of a run's first action."""
+
+    def observe(given: Given) -> Any:
+        @trouper.TaskEnvironment("effects").task
+        async def probe() -> None: ...
+
+        return getattr(trouper.with_runcontext(**given).run(probe).actions(), field)
+
+    return observe
+
+
+def calls_of_a_cached_task(given: Given) -> int:
+    """Return how often the body runs of a task that a run before has cached."""
+    tally = _Tally()
+
+    @trouper.TaskEnvironment("effects").task(cache="auto")
+    async def cached() -> None:
+        tally.count += 1
+
+    trouper.with_runcontext().run(cached)
+    tally.count = 0
+    trouper.with_runcontext(**given).run(cached)
+    return tally.count
+
+
 def of_action(field: str) -> Callable[[Given], Any]:
     return in_a_task(lambda context: getattr(context.action, field))
 

@@ -58,6 +58,7 @@ run:
   preserve_original_types: true
   custom_context: {k: v}
   workspace: elsewhere
+  isolate: process
 storage: {root: ws, durability: full, busy_timeout: 3, max_bytes: 2000000}
 logging: {level: 15, format: console}
 queues: {gpu: 2, cpu: {limit: 8}, one: }

@@ -274,20 +274,6 @@ def test_parameters_are_checked_when_they_are_given(
         trouper.with_runcontext(**parameters)
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "default"),
-    [
-        ("env_vars", {"A": "b"}, None),
-    ],
-)
-def test_what_has_no_effect_yet_is_refused_by_name(name: str, value: Any, default: Any) -> None:
-    """F30: 20 of 25 parameters were accepted and ignored."""
-    with pytest.raises(NotImplementedError, match=f"{name}=.* has no effect"):
-        trouper.with_runcontext(**{name: value})
-    run = trouper.with_runcontext(**{name: default}).run(double)
-    assert run.phase == "completed"
-
-
 def test_unknown_parameters_are_refused() -> None:
     with pytest.raises(TypeError, match="no parameter 'projet'; did you mean 'project'"):
         trouper.with_runcontext(projet="p")  # type: ignore[call-arg]  # the refusal is what is tested
