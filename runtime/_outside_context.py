@@ -15,6 +15,11 @@ _TRACEPARENT = re.compile(
 """W3C Trace Context, level 1: version, trace id, parent id, flags; all-zero ids are void."""
 
 
+def is_traceparent(text: str) -> bool:
+    """Return whether a text is a W3C `traceparent` header."""
+    return _TRACEPARENT.fullmatch(text) is not None
+
+
 def outside_context(
     base: MessageContext,
     *,
@@ -41,7 +46,7 @@ def outside_context(
     if correlation_id is not None:
         changes["correlation_id"] = correlation_id
     if traceparent is not None:
-        if not _TRACEPARENT.fullmatch(traceparent):
+        if not is_traceparent(traceparent):
             raise ValueError(
                 f"traceparent {traceparent!r} is no W3C header; it looks like "
                 "'00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'"

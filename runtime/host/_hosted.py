@@ -38,6 +38,9 @@ class AskOptions(TypedDict, total=False):
     reply_from: Any
     timeout: float | None
     restarting: WhenRestarting
+    correlation_id: str | None
+    traceparent: str | None
+    custom_context: Mapping[str, str] | None
 
 
 class HostedRun:

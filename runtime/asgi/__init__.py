@@ -1,0 +1,1 @@
+"""A run as a part of an ASGI service: started, used and ended with it."""

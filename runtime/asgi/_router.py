@@ -1,0 +1,202 @@
+"""`trouper.asgi.router`: a small HTTP face of a run, without any authentication of its own."""
+
+from collections.abc import Awaitable, Callable, Collection
+from contextlib import aclosing
+from typing import Any
+
+import msgspec
+from attrs import frozen
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route, Router
+
+from ...actors._ask_errors import AskFailed, AskTimeout, NoReply, TargetRestarting
+from ...channels._overflow import BufferOverflow
+from .._cli_json import jsonable
+from .._node_ended import NodeEnded
+from .._run import LiveRun
+from ..host._far import FarSideEnded
+from ._headers import baggage_of, timeout_of, traceparent_of
+from ._service import Lifespan
+
+MOST_BYTES = 1024 * 1024
+MOST_SECONDS = 30.0
+
+
+class _Refusal(Exception):
+    """A request that gets an error status."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+_STATUS: dict[type[Exception], int] = {
+    AskTimeout: 504,
+    AskFailed: 500,
+    NoReply: 502,
+    TargetRestarting: 503,
+    NodeEnded: 503,
+    FarSideEnded: 503,
+    BufferOverflow: 503,
+}
+
+
+@frozen(eq=False)
+class _Endpoints:
+    lifespan: Lifespan
+    max_bytes: int
+    max_timeout: float
+    baggage: frozenset[str]
+
+    async def send(self, request: Request) -> Response:
+        run, node, message, context = await self._message(request)
+        timeout = timeout_of(request.headers, self.max_timeout)
+        await run.send(message, to=node, timeout=timeout, **context)
+        return JSONResponse({"accepted": True}, status_code=202)
+
+    async def ask(self, request: Request) -> Response:
+        run, node, question, context = await self._message(request)
+        timeout = timeout_of(request.headers, self.max_timeout)
+        reply = await run.ask(question, to=node, timeout=timeout or self.max_timeout, **context)
+        try:
+            body = msgspec.json.encode(reply)
+        except TypeError as error:
+            raise _Refusal(
+                500, f"the reply of {node!r} is nothing that JSON holds: {error}"
+            ) from None
+        return Response(body, media_type="application/json")
+
+    async def stream(self, request: Request) -> Response:
+        try:
+            hub = await self.lifespan.hub(request.path_params["node"])
+        except ValueError as error:
+            raise _Refusal(404, str(error)) from None
+        if hub is None:
+            raise _Refusal(503, "the service ends")
+        events = hub.events(request.headers.get("last-event-id"))
+        quiet = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+        return StreamingResponse(events, media_type="text/event-stream", headers=quiet)
+
+    async def status(self, request: Request) -> Response:
+        return JSONResponse(jsonable(self._run().status()))
+
+    async def healthz(self, request: Request) -> Response:
+        return JSONResponse({"alive": True})
+
+    async def readyz(self, request: Request) -> Response:
+        why = self.lifespan.why_not_ready()
+        return JSONResponse({"ready": not why, "why": why}, status_code=503 if why else 200)
+
+    # -- inner parts -------------------------------------------------------------------------
+
+    def _run(self) -> Any:
+        try:
+            return self.lifespan.run
+        except RuntimeError as error:
+            raise _Refusal(503, str(error)) from None
+
+    async def _message(self, request: Request) -> tuple[Any, str, Any, dict[str, Any]]:
+        run, node = self._run(), request.path_params["node"]
+        live: LiveRun = run if isinstance(run, LiveRun) else run.live
+        try:
+            takes = live.input_type(node)
+        except ValueError as error:
+            raise _Refusal(404, str(error)) from None
+        body = await self._body(request)
+        try:
+            message = msgspec.json.decode(body, type=takes)
+        except msgspec.ValidationError as error:
+            raise _Refusal(422, str(error)) from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise _Refusal(400, f"the body is no JSON: {error}") from None
+        except TypeError as error:
+            raise _Refusal(501, f"{node!r} takes what JSON can't carry: {error}") from None
+        context: dict[str, Any] = {"traceparent": traceparent_of(request.headers)}
+        custom = baggage_of(request.headers, self.baggage)
+        if custom:
+            context["custom_context"] = custom
+        return run, node, message, context
+
+    async def _body(self, request: Request) -> bytes:
+        told = request.headers.get("content-length", "0")
+        parts: list[bytes] = []
+        size = int(told) if told.isdecimal() else 0
+        if size <= self.max_bytes:
+            size = 0
+            async with aclosing(request.stream()) as given:
+                async for part in given:
+                    size += len(part)
+                    if size > self.max_bytes:
+                        break
+                    parts.append(part)
+        if size > self.max_bytes:
+            raise _Refusal(413, f"a body may have {self.max_bytes} bytes")
+        return b"".join(parts)
+
+
+def _answering(endpoint: Callable[[Request], Awaitable[Response]]) -> Any:
+    async def answer(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except _Refusal as refusal:
+            return _error(refusal.status, refusal)
+        except ClientDisconnect:
+            return Response(status_code=499)  # nobody hears it
+        except tuple(_STATUS) as error:
+            return _error(next(s for kind, s in _STATUS.items() if isinstance(error, kind)), error)
+        except (TypeError, ValueError) as error:
+            return _error(400, error)
+
+    return answer
+
+
+def _error(status: int, error: Exception) -> Response:
+    return JSONResponse({"error": str(error)}, status_code=status)
+
+
+def router(
+    lifespan: Lifespan,
+    *,
+    max_bytes: int = MOST_BYTES,
+    max_timeout: float = MOST_SECONDS,
+    baggage: Collection[str] = (),
+) -> Router:
+    """Return an ASGI app to mount: `app.mount("/flow", trouper.asgi.router(lifespan))`.
+
+    `POST /send/{node}` and `POST /ask/{node}` take JSON of the node's message type, `GET
+    /stream/{node}` gives server-sent events, `GET /status`, `/healthz` and `/readyz` tell of the
+    run. It has no authentication of its own.
+
+    Args:
+        lifespan: of the app that this is mounted in; `trouper.asgi.lifespan(wf)`.
+        max_bytes: of a body; a larger one gets 413.
+        max_timeout: seconds that a request may ask for (`Request-Timeout`), and that a question has
+            if it does not say.
+        baggage: keys of the W3C `baggage` header that become `custom_context`.
+
+    Raises:
+        TypeError, ValueError: an argument is not legal.
+    """
+    if not isinstance(lifespan, Lifespan):  # pyright: ignore[reportUnnecessaryIsInstance]  # from anybody
+        raise TypeError(f"router() takes what trouper.asgi.lifespan(wf) gives, got {lifespan!r}")
+    if isinstance(baggage, str):
+        raise TypeError(f"baggage takes a collection of keys, got {baggage!r}; write [{baggage!r}]")
+    if max_bytes < 1 or not max_timeout > 0:
+        raise ValueError(
+            f"max_bytes and max_timeout have to be above 0, got {max_bytes} and {max_timeout}"
+        )
+    at = _Endpoints(lifespan, max_bytes, max_timeout, frozenset(baggage))
+    return Router(
+        [
+            Route("/send/{node:path}", _answering(at.send), methods=["POST"]),
+            Route("/ask/{node:path}", _answering(at.ask), methods=["POST"]),
+            Route("/stream/{node:path}", _answering(at.stream), methods=["GET"]),
+            Route("/status", _answering(at.status), methods=["GET"]),
+            Route("/healthz", _answering(at.healthz), methods=["GET"]),
+            Route("/readyz", _answering(at.readyz), methods=["GET"]),
+        ]
+    )
+
+
+router.__module__ = "trouper.asgi"

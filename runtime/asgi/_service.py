@@ -1,0 +1,216 @@
+"""`trouper.asgi.lifespan`: a run that begins and ends with the service."""
+
+import logging
+import os
+import signal
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from typing import Any, Literal, Unpack
+
+import anyio
+import sniffio
+import trio
+from anyio.abc import TaskGroup
+
+from .._report import WorkflowResult
+from .._run import LiveRun
+from .._settings import ExecuteOptions
+from .._workflow import Workflow
+from ..host._asyncio_run import AsyncioRun
+from ..host._hosted import HostKind
+from ..host._open import open as open_run
+from ._hub import Hub
+from ._signals import overhear_signals
+
+log = logging.getLogger("trouper")
+
+OnFailure = Literal["not_ready", "exit"]
+
+DRAIN_BUDGET = 25.0
+"""Seconds; Kubernetes kills 30 s after SIGTERM."""
+
+
+class Lifespan:
+    """Starts a workflow with an ASGI app and drains it at its end: `FastAPI(lifespan=this)`."""
+
+    def __init__(
+        self,
+        workflow: Workflow,
+        *,
+        host: HostKind | None,
+        drain_budget: float,
+        on_failure: OnFailure,
+        options: ExecuteOptions,
+    ) -> None:
+        if not drain_budget > 0:
+            raise ValueError(f"drain_budget takes seconds > 0, got {drain_budget!r}")
+        if on_failure not in ("not_ready", "exit"):
+            raise ValueError(f"on_failure can't be {on_failure!r}; choose 'not_ready' or 'exit'")
+        self.workflow = workflow
+        self._host: HostKind | None = host
+        self._budget = drain_budget
+        self._on_failure: OnFailure = on_failure
+        self._options = options
+        self._run: LiveRun | AsyncioRun | None = None
+        self._process = 0
+        self._tasks: TaskGroup | None = None
+        self._hubs: dict[str, Hub] = {}
+        self.is_ending = False
+        """Whether a signal has come, or the service shuts down."""
+        self.result: WorkflowResult | None = None
+        """How the run ended, once it has."""
+
+    @property
+    def run(self) -> LiveRun | AsyncioRun:
+        """The live handle, between start-up and shutdown.
+
+        Raises:
+            RuntimeError: the service has not started, or this process was forked after its start.
+        """
+        if self._run is None:
+            raise RuntimeError(
+                f"workflow {self.workflow.name!r} has not started; give this lifespan to the app: "
+                "FastAPI(lifespan=...)"
+            )
+        if os.getpid() != self._process:
+            raise RuntimeError(
+                f"the run of {self.workflow.name!r} was opened before this process was forked, and "
+                "its threads are not here; start the app in each worker (gunicorn without "
+                "--preload)"
+            )
+        return self._run
+
+    def __call__(self, app: Any) -> AbstractAsyncContextManager[dict[str, Any]]:
+        """Start and end the run around the life of an app; what Starlette and FastAPI call."""
+        return self._live()
+
+    @asynccontextmanager
+    async def _live(self) -> AsyncGenerator[dict[str, Any]]:
+        if self._run is not None and not self._run.has_ended:
+            raise RuntimeError(
+                f"this lifespan runs {self.workflow.name!r} already; make one for each app"
+            )
+        self.is_ending, self.result, self._hubs = False, None, {}
+        soon = _loop_soon()
+        opened = open_run(self.workflow, host=self._host, **self._options)
+        with overhear_signals(lambda count: soon(partial(self._hear, count))):
+            async with opened as run, anyio.create_task_group() as tasks:
+                self._run, self._process, self._tasks = run, os.getpid(), tasks
+                tasks.start_soon(self._watch, run)
+                try:
+                    yield {"trouper": run}
+                finally:
+                    self.is_ending = True
+                    self._end_streams()
+                    with anyio.CancelScope(shield=True):
+                        self.result = await run.drain(self._budget)
+                        log.info("%s: %s", self.workflow.name, _told(self.result))
+                    tasks.cancel_scope.cancel()
+
+    async def _watch(self, run: LiveRun | AsyncioRun) -> None:
+        """Act on a run that ends before the service does."""
+        self.result = result = await run.wait()
+        if self.is_ending:
+            return
+        self._end_streams()
+        if result.status != "completed":
+            log.error("workflow %s %s: %s", self.workflow.name, result.status, result.reason)
+            if self._on_failure == "exit":
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    def _hear(self, count: int) -> None:
+        self.is_ending = True
+        self._end_streams()
+        if count > 1 and self._run is not None:
+            self._run.cancel("signalled twice")
+
+    # -- streams -----------------------------------------------------------------------------
+
+    async def hub(self, node: str) -> Hub | None:
+        """Return what all who read the stream of a node share; None: the service ends.
+
+        Raises:
+            ValueError: there is no such node or output, or it is a batch task.
+        """
+        run = self.run
+        if self.is_ending or self.result is not None:
+            return None
+        hub = self._hubs.get(node)
+        if hub is None:
+            hub = self._hubs[node] = Hub(run.stream(node))
+            assert self._tasks is not None
+            self._tasks.start_soon(hub.read)
+        await hub.is_open.wait()
+        return hub
+
+    def _end_streams(self) -> None:
+        for hub in self._hubs.values():
+            hub.end()
+
+    # -- health ------------------------------------------------------------------------------
+
+    def why_not_ready(self) -> str:
+        """Return why no request should come here; "": they may."""
+        if self._run is None:
+            return "starting"
+        if self.is_ending:
+            return "draining"
+        status = self.run.status()
+        if status.status != "running":
+            return status.status
+        starved = [name for name, node in status.nodes.items() if node.state == "restarting"]
+        return f"restarting: {', '.join(starved)}" if starved else ""
+
+
+def _told(result: WorkflowResult) -> str:
+    report = result.drain
+    if report is None:
+        return f"it had ended by itself: {result.status}"
+    parts = ("acknowledged", "redelivered", "dead_lettered", "abandoned")
+    told = ", ".join(f"{getattr(report, part)} {part.replace('_', '-')}" for part in parts)
+    cut = f"; cut short: {', '.join(report.cut_short)}" if report.cut_short else ""
+    return f"drained in {report.seconds:.1f} s of {report.budget:g} s, {result.status}: {told}{cut}"
+
+
+def _loop_soon() -> Callable[[Callable[[], object]], object]:
+    """Return what makes this loop call a function soon, from a signal handler too."""
+    if sniffio.current_async_library() == "trio":
+        return trio.lowlevel.current_trio_token().run_sync_soon
+    import asyncio  # the server has it already
+
+    return asyncio.get_running_loop().call_soon_threadsafe
+
+
+def lifespan(
+    workflow: Workflow,
+    *,
+    host: HostKind | None = None,
+    drain_budget: float = DRAIN_BUDGET,
+    on_failure: OnFailure = "not_ready",
+    **options: Unpack[ExecuteOptions],
+) -> Lifespan:
+    """Return the lifespan of an ASGI app that runs a workflow: `FastAPI(lifespan=lifespan(wf))`.
+
+    The workflow starts with the app and is drained at its end; `lifespan.run` is the live handle,
+    and so is `request.state.trouper`. At SIGTERM or SIGINT event streams end and readiness goes off
+    at once, before the server shuts down; a second signal cancels the run.
+
+    Args:
+        host: as of `trouper.open`; has no effect under trio, and must be left out there.
+        drain_budget: seconds that the drain may take; less than the time the process is given.
+        on_failure: what to do when the workflow fails in the middle: be "not_ready", or "exit":
+            send this process SIGTERM.
+        options: as of `Workflow.execute`.
+
+    Raises:
+        TypeError, ValueError: an argument is not legal.
+    """
+    if not isinstance(workflow, Workflow):  # pyright: ignore[reportUnnecessaryIsInstance]  # from anybody
+        raise TypeError(f"trouper.asgi.lifespan() takes a trouper.Workflow, got {workflow!r}")
+    return Lifespan(
+        workflow, host=host, drain_budget=drain_budget, on_failure=on_failure, options=options
+    )
+
+
+Lifespan.__module__ = lifespan.__module__ = "trouper.asgi"

@@ -1,0 +1,228 @@
+"""The HTTP face of a run: what each request gets."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+import starlette.applications
+import trio
+import trio.testing
+
+import trouper
+import trouper.asgi
+
+
+class Order(msgspec.Struct):
+    item: str
+    pieces: int = 1
+
+
+def orders() -> trouper.Workflow:
+    workflow = trouper.Workflow("orders")
+
+    @workflow.actor(max_attempts=1)
+    async def price(ctx: trouper.ActorContext[None, None, Order, None]) -> None:
+        async for order in ctx:
+            if order.item == "bad":
+                raise ValueError("bad item")
+            if order.item == "slow":
+                await trio.sleep_forever()
+            if order.item == "odd":
+                await ctx.reply(object())
+            if order.item != "silent":
+                message = ctx.message
+                assert message is not None
+                trace = message.context.traceparent
+                await ctx.reply({"total": order.pieces * 2, **ctx.custom_context, "trace": trace})
+
+    @workflow.actor
+    async def count(ctx: trouper.ActorContext[None, None, int, Any]) -> AsyncIterator[Any]:
+        async for number in ctx:
+            yield number if number >= 0 else {number: object}
+
+    return workflow
+
+
+@asynccontextmanager
+async def serving(
+    **options: Any,
+) -> AsyncGenerator[tuple[httpx.AsyncClient, trouper.asgi.Lifespan]]:
+    lifespan = trouper.asgi.lifespan(orders())
+    app = starlette.applications.Starlette(lifespan=lifespan)
+    app.mount("/flow", trouper.asgi.router(lifespan, **options))
+    transport = httpx.ASGITransport(app)
+    async with (
+        lifespan(app) as state,
+        httpx.AsyncClient(transport=transport, base_url="http://here/flow") as client,
+    ):
+        assert state["trouper"] is lifespan.run
+        yield client, lifespan
+
+
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+async def test_questions() -> None:
+    async with serving(baggage=["team"]) as (client, _):
+        headers = {"baggage": "team=a%20b;p=1, other=x", "traceparent": TRACE}
+        answer = await client.post("/ask/price", json={"item": "a"}, headers=headers)
+        assert answer.json() == {"total": 2, "team": "a b", "trace": TRACE}
+        broken = {"traceparent": TRACE.upper()}
+        answer = await client.post("/ask/price", json={"item": "a"}, headers=broken)
+        assert answer.json() == {"total": 2, "trace": None}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "headers", "status", "words"),
+    [
+        ("/ask/price", b'{"item": 3}', {}, 422, "Expected `str`, got `int` - at `$.item`"),
+        ("/ask/price", b'{"item"', {}, 400, "no JSON"),
+        ("/ask/price", b"\xff\xfe", {}, 400, "no JSON"),
+        ("/ask/price", b"[" * 900, {}, 422, "Expected `object`, got `array`"),
+        ("/ask/prize", b"{}", {}, 404, "did you mean 'price'"),
+        ("/send/prize", b"{}", {}, 404, "did you mean 'price'"),
+        ("/send/count", b"1" * 1_001, {}, 413, "1000 bytes"),
+        ("/send/count", b"1", {"Request-Timeout": "soon"}, 400, "got 'soon'"),
+        ("/send/count", b"1", {"Request-Timeout": "-1"}, 400, "got '-1'"),
+        ("/ask/price", b'{"item": "bad"}', {}, 500, "bad item"),
+        ("/ask/price", b'{"item": "silent"}', {}, 502, "nobody has replied"),
+        ("/ask/price", b'{"item": "odd"}', {}, 500, "nothing that JSON holds"),
+    ],
+)
+async def test_what_can_not_be_answered(
+    path: str, body: bytes, headers: dict[str, str], status: int, words: str
+) -> None:
+    async with serving(max_bytes=1_000) as (client, _):
+        answer = await client.post(path, content=body, headers=headers)
+        assert answer.status_code == status
+        assert words in answer.json()["error"]
+
+
+async def test_a_body_of_unknown_length_is_counted() -> None:
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"1" * 200, "more_body": True}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async with serving(max_bytes=1_000) as (_, lifespan):
+        app = trouper.asgi.router(lifespan, max_bytes=1_000)
+        scope = {"type": "http", "method": "POST", "path": "/send/count", "headers": []}
+        await app({**scope, "query_string": b""}, receive, send)
+    assert sent[0]["status"] == 413
+
+
+async def test_a_deadline_is_clamped(autojump_clock: trio.testing.MockClock) -> None:
+    async with serving(max_timeout=2.0) as (client, _):
+        began = trio.current_time()
+        answer = await client.post(
+            "/ask/price", json={"item": "slow"}, headers={"Request-Timeout": "3600"}
+        )
+        assert answer.status_code == 504
+        assert trio.current_time() - began == pytest.approx(2.0)
+
+
+async def test_health_and_status() -> None:
+    async with serving() as (client, lifespan):
+        await trio.testing.wait_all_tasks_blocked()
+        assert (await client.get("/healthz")).json() == {"alive": True}
+        assert (await client.get("/readyz")).status_code == 200
+        status = (await client.get("/status")).json()
+        assert status["nodes"]["price"]["state"] == "running"
+        lifespan.run.cancel("on purpose")
+        await lifespan.run.wait()
+        ready = await client.get("/readyz")
+        assert (ready.status_code, ready.json()["why"]) == (503, "cancelled")
+        assert (await client.post("/send/count", content=b"1")).status_code == 503
+        assert (await client.get("/stream/count")).status_code == 503
+    assert lifespan.result is not None
+    assert lifespan.result.status == "cancelled"
+
+
+async def test_nothing_runs_before_the_start() -> None:
+    lifespan = trouper.asgi.lifespan(orders())
+    app = trouper.asgi.router(lifespan)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+        assert (await client.get("/readyz")).json() == {"ready": False, "why": "starting"}
+        assert "has not started" in (await client.get("/status")).json()["error"]
+
+
+async def test_streams_of_what_is_no_node_are_refused() -> None:
+    async with serving() as (client, _):
+        answer = await client.get("/stream/cuont")
+        assert answer.status_code == 404
+        assert "did you mean 'count'" in answer.json()["error"]
+
+
+async def test_who_returns_gets_what_it_has_missed() -> None:
+    async with serving() as (_, lifespan):
+        hub = await lifespan.hub("count")
+        assert hub is not None
+        received: list[bytes] = []
+
+        async def read() -> None:
+            async with aclosing(hub.events(None)) as events:
+                received.append(await anext(events))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(read)
+            await trio.testing.wait_all_tasks_blocked()
+            await lifespan.run.send(1, to="count")
+        last_id = received[0].split(b"\n")[0].removeprefix(b"id: ").decode()
+        for number in (2, 3, -1):
+            await lifespan.run.send(number, to="count")
+        await lifespan.run.drain()
+        again = b"".join([lot async for lot in hub.events(last_id)]).decode()
+        assert [line for line in again.split("\n") if line.startswith("data: ")][:2] == [
+            "data: 2",
+            "data: 3",
+        ]
+        strange = b"".join([lot async for lot in hub.events("other-7")])
+        assert strange.count(b"data: ") == 4
+
+
+async def test_a_silent_stream_shows_that_it_lives(autojump_clock: trio.testing.MockClock) -> None:
+    async with serving() as (_, lifespan):
+        hub = await lifespan.hub("count")
+        assert hub is not None
+        async with aclosing(hub.events(None)) as events:
+            assert await anext(events) == b": still here\n\n"
+
+
+async def test_who_is_too_slow_is_told_how_much_it_missed() -> None:
+    async with serving() as (_, lifespan):
+        hub = await lifespan.hub("count")
+        assert hub is not None
+        events = hub.events("none")
+        for number in range(1_030):
+            await lifespan.run.send(number, to="count")
+        await lifespan.run.drain()
+        first_id = f"{hub.epoch}-0"
+        lots = [lot async for lot in hub.events(first_id)]
+        assert lots[0] == b"event: missed\ndata: 6\n\n"
+        assert b"".join(lots[1:]).count(b"data: ") == 1_024
+        assert b"".join([lot async for lot in events]).count(b"data: ") == 1_024
+
+
+def test_arguments_are_checked() -> None:
+    with pytest.raises(TypeError, match=r"takes a trouper\.Workflow"):
+        trouper.asgi.lifespan("orders")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="drain_budget"):
+        trouper.asgi.lifespan(orders(), drain_budget=0)
+    with pytest.raises(ValueError, match="'not_ready' or 'exit'"):
+        trouper.asgi.lifespan(orders(), on_failure="explode")  # type: ignore[arg-type]
+    lifespan = trouper.asgi.lifespan(orders())
+    with pytest.raises(TypeError, match="router"):
+        trouper.asgi.router(orders())  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="collection of keys"):
+        trouper.asgi.router(lifespan, baggage="team")
+    with pytest.raises(ValueError, match="above 0"):
+        trouper.asgi.router(lifespan, max_bytes=0)
+    with pytest.raises(AttributeError, match="no attribute 'ruoter'"):
+        _ = trouper.asgi.ruoter
