@@ -91,9 +91,10 @@ class Attended(Leases):
 
     def holds_back(self, envelope: Envelope[Any], now: float) -> bool:
         """Let a message come again if the handler of the last one was cut off and asks for it."""
-        scope = self.scope
-        if scope is None or now < scope.deadline or self.leased is None or not self.is_cut():
+        last, scope = self.watched, self.scope
+        if last is None or scope is None or now < scope.deadline or not self.is_cut():
             return False
+        self.leased = last  # the short cuts have taken it for handled
         self.come_again(Returned(envelope), first=True)
         return True
 

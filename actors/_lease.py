@@ -89,6 +89,7 @@ class Leases(Returns, Lineage):
         "tracked",
         "transform",
         "unheard",
+        "watched",
     )
 
     def __init__(
@@ -169,6 +170,8 @@ class Leases(Returns, Lineage):
         self.scope = scope
         self.cut = False
         """Whether this incarnation was told to end at once."""
+        self.watched: Envelope[Any] | None = None
+        """The message in hand, if its deadline cuts its handler off."""
         self.refused = 0
         """Times that a message was asked for by a task that is being cancelled."""
         self.repeat = NO_REPEAT
@@ -366,7 +369,7 @@ class Leases(Returns, Lineage):
     # -- inner parts -------------------------------------------------------------------------
 
     def _let_go(self) -> None:
-        self.leased = self.root = None
+        self.leased = self.root = self.watched = None
         self.batch = ()
         self._attempts = ()
         for outlet in self.outlets:

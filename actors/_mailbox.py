@@ -177,6 +177,7 @@ class Mailbox(Attended):
             self.emitted = 0
         if context is not self.current or self.timed:
             self.bind(context)
+            self.watched = envelope if self.timed else None
         return MappingProxyType({envelope.source: payload}) if self.keyed else payload
 
     def _look_at(self, envelope: Envelope[Any]) -> Any:

@@ -1,6 +1,7 @@
 """X12: a handler that catches its cancellation and asks for the next message settles nothing."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -94,10 +95,11 @@ async def test_killed_it_dead_letters_what_was_in_hand(
     assert_edges_closed(await run.wait())
 
 
+@pytest.mark.parametrize("operations", [1, 1000])
 @pytest.mark.parametrize("tracked", [False, True])
 @pytest.mark.parametrize("body", BODIES)
 async def test_a_message_past_its_deadline_has_expired(
-    body: Body, tracked: bool, autojump_clock: MockClock
+    body: Body, tracked: bool, operations: int, autojump_clock: MockClock
 ) -> None:
     """X2, X12: whatever its handler makes of being cut off; those behind it are handled."""
     wf = graph(body, depends_on="source")
@@ -110,7 +112,8 @@ async def test_a_message_past_its_deadline_has_expired(
         async for x in ctx:
             await ctx.send(x)
 
-    async with wf.open() as run:
+    harness = trouper.Harness(meter=partial(trouper.OperationMeter, operations))
+    async with wf.open(harness=harness) as run:
         for x, timeout in enumerate([5, 50, 500]):
             await run.send(x, "source", timeout=timeout)
         await trio.sleep(1000)
