@@ -58,9 +58,16 @@ class RunStart:
 
         Raises:
             ValueError: as of `config_of`.
+            TypeError: it is the run of a task, which is done again in another way.
         """
         if self._config is None:
             record = self.run.record() if self.verb in ("resume", "rerun") else None
+            if record is not None and record.kind == "task":
+                verb = "rerun" if self.verb == "rerun" else "recover"
+                raise TypeError(
+                    f"the run {self.run.name!r} is one of the task {record.target!r}, not of a "
+                    f"workflow; trouper.{verb}({self.run.name!r}) does it again"
+                )
             self._config = config_of(self.verb, self._given, self.run.said_config, record)
         return self._config
 

@@ -141,6 +141,11 @@ def test_a_run_of_tasks_is_read_the_same_way(tmp_path: Path) -> None:
         assert (run.actions().name, run.actions().phase) == ("double", "completed")
         with pytest.raises(StoreError, match="has completed"):
             run.start().begin()
+        for begin, verb in ((run.rerun, "rerun"), (run.resume, "recover")):
+            problem = rf"one of the task 'double', not of a workflow; trouper\.{verb}\('r'\) does"
+            with pytest.raises(TypeError, match=problem):
+                begin().begin()
+        assert len(run.executions()) == 1
 
 
 def test_a_thread_waits_while_another_runs(experiment: Any) -> None:
