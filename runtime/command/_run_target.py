@@ -10,9 +10,10 @@ from .._cli_load import Task, load_target
 from .._cli_problem import Problem
 from .._cli_run import EXIT_OK, run_command, stdout_kept_clean
 from .._workflow import Workflow
+from ..settings._init import current
 from ._configured import configured
 from ._run_options import RunOptions
-from ._run_task import run_task
+from ._run_task import dry_run, run_task
 from ._task_flags import TaskFlags
 from ._words import Words, read_task_words
 
@@ -72,6 +73,9 @@ def _workflow(
 ) -> tuple[Go, RunOptions]:
     if words.behind:
         options = own.read((*words.own, *words.behind))
+    said = {**current().run_defaults(), **options.flags.parameters()}
+    if said.get("dry_run"):
+        return partial(dry_run, options, found), options
     return partial(run_command, options, found), options
 
 

@@ -13,6 +13,7 @@ from .._cli_run import EXIT_FAILED, EXIT_OK
 from .._cli_text import plain
 from .._interrupts import EXIT_INTERRUPTED, catch_interrupts
 from .._leaf import only_leaf
+from .._workflow import Workflow
 from ..store._errors import StoreError
 from ..tasks._run import TaskRun
 from ..tasks._runner import with_runcontext
@@ -42,6 +43,15 @@ def run_task(
         if getattr(options, attribute):
             raise Problem(f"{flag} has an effect on workflows only; {instead}")
     return show_task(options, _prepare(options, target, args, named))
+
+
+def dry_run(options: RunOptions, workflow: Workflow) -> tuple[int, Iterable[str]]:
+    """Bundle the code of a workflow, and say what would run; returns as `run_task`.
+
+    Raises:
+        Problem: the graph, or what was asked for, is not right.
+    """
+    return show_task(options, _prepare(options, workflow, (), {}))
 
 
 def show_task(options: RunOptions, run: TaskRun) -> tuple[int, Iterable[str]]:

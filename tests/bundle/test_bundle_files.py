@@ -176,12 +176,12 @@ def test_environments_and_what_runs_have_made_are_not_in_it(tmp_path: Path) -> N
 def test_links_that_lead_out_are_not_in_it(tmp_path: Path) -> None:
     """Nor those to what may not be in it, to folders, and to nothing."""
     make_files(tmp_path, {"outside.txt": "secret", "p/inside.txt": "ok", "p/.env": "secret"})
-    root = make_files(tmp_path / "p", {"pyproject.toml": "", ".ssh/key": "secret", "d/x": ""})
+    root = make_files(tmp_path / "p", {"pyproject.toml": "", ".ssh/plain": "secret", "d/x": ""})
     for name, target in {
         "out": "../outside.txt",
         "in": "inside.txt",
         "env": ".env",
-        "key": ".ssh/key",
+        "key": ".ssh/plain",
         "folder": "d",
         "nothing": "missing",
     }.items():

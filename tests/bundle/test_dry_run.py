@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
 import trouper
 from harness.projects import imported, make_files
@@ -244,3 +245,40 @@ def test_the_command_does_it_too(
     assert program.executed == []
     shown = capsys.readouterr()
     assert "dry run: nothing was executed; would run task 'root'" in shown.out + shown.err
+
+
+def test_the_command_does_it_to_a_workflow(
+    program: Any, raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where a configuration says so."""
+    from trouper.runtime.cli import main
+
+    file, place = str(tmp_path / "shop_jobs.py"), ["--raw-data-path", str(raw)]
+    assert main(["run", file, "wf", "--dry-run", *place, "--version", "v1"]) == 0
+    make_files(tmp_path, {"dry.yaml": "run: {dry_run: true}\n"})
+    words = ["run", "--settings", str(tmp_path / "dry.yaml"), file, "wf", *place]
+    assert main([*words, "--version", "v2"]) == 0
+    assert sorted(written(raw)) == ["v1.tar.gz", "v2.tar.gz"]
+    assert program.executed == []
+    assert "would run workflow 'graph'" in capsys.readouterr().out
+
+
+async def test_it_tells_of_the_run_that_it_stands_for(program: Any, raw: Path) -> None:
+    run = trouper.with_runcontext(dry_run=True, raw_data_path=str(raw)).prepare(
+        program.root, (1,), {}
+    )
+    assert run.work.source() == {"file": program.__file__}
+    assert run.work.config == {}
+    assert list(run.work.look(1)) == []
+
+
+async def test_an_interrupt_aborts_it(program: Any, raw: Path) -> None:
+    run = trouper.with_runcontext(dry_run=True, raw_data_path=str(raw)).prepare(
+        program.root, (1,), {}
+    )
+    interrupt, interrupts = trio.open_memory_channel[int](1)
+    interrupt.send_nowait(1)
+    interrupt.close()
+    await run.work.obey(run, interrupts)
+    await run.go()
+    assert (run.phase, run.interrupted, written(raw)) == ("cancelled", True, [])

@@ -1,7 +1,9 @@
 """`interactive_mode`: told by itself, and what was typed belongs to the bundle."""
 
+import io
 import subprocess
 import sys
+import tarfile
 from types import ModuleType
 from typing import Any
 
@@ -79,6 +81,12 @@ def test_the_cells_of_a_notebook_are_the_code(notebook: None) -> None:
     bundle = Code("body", [made["body"]], interactive=True).bundle()
     assert bundle.typed == typed_code()
     assert INTERACTIVE in [each.name for each in bundle.manifest.files]
+    out = io.BytesIO()
+    bundle.write(out)
+    with tarfile.open(fileobj=io.BytesIO(out.getvalue())) as tar:
+        typed = tar.extractfile(INTERACTIVE)
+        assert typed is not None
+        assert typed.read() == typed_code()
 
 
 def test_ipython_that_is_merely_imported_is_no_session(monkeypatch: pytest.MonkeyPatch) -> None:
