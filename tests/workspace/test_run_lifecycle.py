@@ -9,8 +9,7 @@ from trio.testing import wait_all_tasks_blocked
 
 import trouper
 from harness.etl import Etl
-from trouper.errors import RuntimeUserError
-from trouper.runtime.store._errors import RunNameTaken, WrongPhase
+from trouper.errors import RunNameTaken, RuntimeUserError, WrongPhase
 
 
 @pytest.fixture

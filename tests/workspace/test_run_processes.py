@@ -11,7 +11,7 @@ import pytest
 
 import trouper
 from harness.stores import child, go, line, told
-from trouper.runtime.store._errors import RunNameTaken
+from trouper.errors import RunNameTaken
 
 PROGRAM = """
 import trio, trouper

@@ -13,8 +13,7 @@ import pytest
 
 import trouper
 from harness.stores import child, told
-from trouper.errors import ClaimLost, StoreError, StoreFull, StoreReadOnly
-from trouper.runtime.store._errors import NewerSchema
+from trouper.errors import ClaimLost, NewerSchema, StoreError, StoreFull, StoreReadOnly
 from trouper.runtime.workspace import _node_outputs
 from trouper.runtime.workspace._run_file import write_run_file
 

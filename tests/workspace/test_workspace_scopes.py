@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import trouper
 from harness.stores import new_run
-from trouper.runtime.store._errors import (
+from trouper.errors import (
     AmbiguousRun,
     NewerSchema,
     NoSuchRun,
