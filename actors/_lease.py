@@ -191,7 +191,7 @@ class Leases(Returns, Lineage):
         scope = self.scope
         if self.cut or not self.timed or scope is None:
             return self.cut
-        if trio.current_time() < scope.deadline:
+        if scope.deadline == math.inf or trio.current_time() < scope.deadline:
             return False
         return is_cancelled() and scope.cancel_called
 

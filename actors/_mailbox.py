@@ -166,7 +166,8 @@ class Mailbox(Attended):
         """Return what the actor sees of a message, now in hand; NOTHING if it was given up."""
         context = envelope.context
         payload = envelope.payload
-        if self.transform is not None or self.timed or context.deadline is not None:
+        deadline = context.deadline
+        if self.transform is not None or deadline is not None or self.watched is not None:
             payload = self._look_at(envelope)
             if payload is NOTHING:
                 return NOTHING
@@ -177,13 +178,13 @@ class Mailbox(Attended):
             self.emitted = 0
         if context is not self.current or self.timed:
             self.bind(context)
-            self.watched = envelope if self.timed else None
+            self.watched = None if deadline is None else envelope
         return MappingProxyType({envelope.source: payload}) if self.keyed else payload
 
     def _look_at(self, envelope: Envelope[Any]) -> Any:
         """Return the payload as the actor asks for it; NOTHING if the message was given up."""
         now = trio.current_time()
-        if self.timed and self.holds_back(envelope, now):
+        if self.watched is not None and self.holds_back(envelope, now):
             return NOTHING
         if self._is_expired(envelope, now):
             self._let_go()
