@@ -116,6 +116,7 @@ class StreamTask(BoundTask[P], Generic[P, R]):
         Raises: as of an async task.
         """
         action, base, bound, bound_named = self._open(args, named)
+        action.interruptible = self.spec.settings.interruptible
         bridge = None if trio.lowlevel.in_trio_task() else bridge_of(action)
         return TaskStream((self.spec, action, base, bound, bound_named), bridge=bridge)
 

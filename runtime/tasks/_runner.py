@@ -145,6 +145,11 @@ def prepare_graph(
             "a dry run gives a bundle, and no result of a graph; write "
             f"trouper.with_runcontext(dry_run=True).run({workflow.name})"
         )
+    if parameters.get("isolate") is not None:
+        raise ValueError(
+            "a run in a process of its own gives outputs, and no result of a graph; write "
+            f"trouper.with_runcontext(isolate='process').run({workflow.name})"
+        )
     given = parameters.get("name")
     name: str = _generate_name(workflow.name) if given is None else given
     hold, context = hold_of(parameters, configuration, parameters.run_context(name))

@@ -99,6 +99,7 @@ class TaskWork:
         say_code(context, spec.name, [spec.function])
         self._calls: Calls = calls_of(context)
         self._root = Action(spec.name, spec.name, self._calls, None, None)
+        self._root.interruptible = spec.settings.interruptible
         self._calls.add(self._root)
         self._context = context
         self._scope = trio.CancelScope()
@@ -218,8 +219,11 @@ class WorkflowWork:
             self._phase, self._ended = ended, time()
 
     def source(self) -> dict[str, str]:
-        bodies = (cell.node.obj for cell in self.execution.cells.values())
-        return next((found for body in bodies if (found := source_of(body))), {})
+        for cell in self.execution.cells.values():
+            found = source_of(cell.node.obj)
+            if found:
+                return found
+        return {}
 
     def look(self, execution: int) -> Iterable[ActionRecord]:
         """Return how the nodes stand, as far as that has changed since the last look."""

@@ -140,6 +140,12 @@ def test_a_workflow_runs_there_too() -> None:
         isolated.run(wf, 1)
 
 
+def test_where_only_this_process_will_do_it_is_refused() -> None:
+    trouper.init(run={"isolate": "process"})
+    with pytest.raises(ValueError, match=r"isolate='process'\)\.run\(isolated_graph\)"):
+        trouper.run(wf)
+
+
 def test_a_failure_comes_back_with_its_cause_and_where_it_was() -> None:
     with pytest.raises(RuntimeUserError, match="fails failed: OSError: broken") as caught:
         isolated.run(fails, "error")

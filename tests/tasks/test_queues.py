@@ -166,6 +166,36 @@ async def test_runs_of_one_process_share_the_places() -> None:
     assert second.outputs() == (1,)
 
 
+def test_what_may_be_interrupted_stands_in_its_action() -> None:
+    """As the task says; what the run says counts for all."""
+    may = trouper.TaskEnvironment("may", interruptible=True)
+
+    @may.task
+    async def stream() -> AsyncIterator[int]:
+        yield 1
+
+    @may.task(interruptible=False)
+    async def may_not() -> None: ...
+
+    @may.task
+    def below() -> None: ...
+
+    @may.task
+    async def root() -> None:
+        await below.aio()
+        await may_not()
+        _ = [each async for each in stream()]
+
+    def seen(**parameters: Any) -> dict[str, bool]:
+        ended = trouper.with_runcontext(**parameters).run(root)
+        return {each.task: each.interruptible for each in ended.actions().walk()}
+
+    assert seen() == {"root": True, "below": True, "may_not": False, "stream": True}
+    assert set(seen(interruptible=True).values()) == {True}
+    assert set(seen(interruptible=False).values()) == {False}
+    assert trouper.with_runcontext().run(stream).actions().interruptible
+
+
 # -- nobody waits for ever ------------------------------------------------------------------------
 
 
