@@ -43,7 +43,9 @@ class LiveRun(RunMessages, RunControl):
         nursery = await self._nursery.__aenter__()
         started = trio.Event()
         nursery.start_soon(self._go, started)
-        await started.wait()
+        # A cancel is for the block: nobody would close the nursery of one that was not entered.
+        with trio.CancelScope(shield=True):
+            await started.wait()
         return self
 
     async def _go(self, started: trio.Event) -> None:

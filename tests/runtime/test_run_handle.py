@@ -80,6 +80,19 @@ async def test_a_cancel_from_outside_goes_through(autojump_clock: MockClock) -> 
     assert cleaned == ["ticks", "ticks"]
 
 
+async def test_a_run_that_is_entered_after_its_cancel_ends_in_good_order() -> None:
+    wf = trouper.Workflow()
+    wf.task(name="t")(sleeps(0))
+    run = wf.open()
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        async with run:
+            await trio.lowlevel.checkpoint()
+            pytest.fail("the block went on")  # pragma: no cover - it does not
+    assert scope.cancelled_caught
+    assert run.status().status == "cancelled"
+
+
 async def test_a_cancel_during_the_drain_goes_through(autojump_clock: MockClock) -> None:
     wf = trouper.Workflow()
     wf.actor(name="stuck")(sleeps(1000))

@@ -181,6 +181,15 @@ async def test_a_cancel_from_outside_is_recorded(experiment: Any) -> None:
     assert run.phase == "cancelled"
 
 
+async def test_a_run_that_is_opened_after_a_cancel_is_let_go(experiment: Any) -> None:
+    run = experiment.run(id="r")
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        async with Etl().wf.open(run=run):
+            assert run.phase == "running"
+    assert (scope.cancelled_caught, run.phase) == (True, "cancelled")
+
+
 async def test_a_journal_that_takes_no_more_ends_the_run_as_failed(
     experiment: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
