@@ -13,7 +13,7 @@ import sniffio
 from .._names import suggest
 from .._workflow import Workflow
 from ..workspace._config_of import config_of
-from ..workspace._kept_values import NotKept, shown
+from ..workspace._kept_values import NotKept, is_dict, is_list, shown
 from ..workspace._workspace import Workspace
 from ._bound_task import BoundTask, take_task
 from ._hold import Again
@@ -96,7 +96,8 @@ def prepare_again(
         experiment=record.experiment,
         config=config_of(verb, None, None, record),
     )
-    runner = with_runcontext(**{**_parameters(record), **parameters, "workspace": workspace})
+    values: dict[str, Any] = {**_parameters(record), **parameters, "workspace": workspace}
+    runner = with_runcontext(values.pop("mode"), **values)
     args, named = _arguments(record, chosen)
     return runner.prepare(chosen, args, named, again)
 
@@ -204,10 +205,10 @@ def _arguments(record: "RunRecord", target: Any) -> tuple[tuple[Any, ...], dict[
     return _bound(found[0].spec.binder.signature, inputs)
 
 
-def _has_lost(value: Any) -> bool:
-    if isinstance(value, dict):
+def _has_lost(value: object) -> bool:
+    if is_dict(value):
         return any(map(_has_lost, value.values()))
-    return any(map(_has_lost, value)) if isinstance(value, list) else isinstance(value, NotKept)
+    return any(map(_has_lost, value)) if is_list(value) else isinstance(value, NotKept)
 
 
 def _bound(

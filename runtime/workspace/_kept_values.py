@@ -8,8 +8,9 @@ Rule 2: what is shown is plain data, and reading it runs no code.
 import io
 import pickle
 import sys
+from collections.abc import Sequence
 from hashlib import blake2b
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 
@@ -109,13 +110,20 @@ class NotKept(msgspec.Struct, frozen=True, tag_field=_TAG, tag="NotKept"):
         return self.shown
 
 
-def show(value: Any) -> bytes:
-    """Return a value as bytes that `shown` takes; what is no plain data is told by its `repr`."""
+def show(value: Any, *, is_member: bool = False) -> bytes:
+    """Return a value as bytes that `shown` takes; what is no plain data is told by its `repr`.
+
+    Args:
+        is_member: it stands in another one, of which as much as possible is shown.
+    """
     try:
         packed = msgspec.msgpack.encode(value, enc_hook=_tell)
         if len(packed) <= _MOST_SHOWN:
             shown(packed)
             return packed
+    except RecursionError:
+        if is_member:
+            return msgspec.msgpack.encode(_tell(value))
     except Exception:  # keys of a dict that no dict has when it is read, say
         pass
     try:
@@ -124,13 +132,25 @@ def show(value: Any) -> bytes:
         return msgspec.msgpack.encode(_tell(value))
 
 
-def _show_each(value: Any) -> bytes:
+def _show_each(value: object) -> bytes:
     """Return a list or dict as bytes, each member by itself."""
-    if type(value) in (list, tuple):
-        return msgspec.msgpack.encode([msgspec.Raw(show(each)) for each in value])
-    if type(value) is dict and all(type(key) is str for key in value):
-        return msgspec.msgpack.encode({key: msgspec.Raw(show(each)) for key, each in value.items()})
+    if is_list(value):
+        return msgspec.msgpack.encode([msgspec.Raw(show(each, is_member=True)) for each in value])
+    if is_dict(value) and all(type(key) is str for key in value):
+        return msgspec.msgpack.encode(
+            {key: msgspec.Raw(show(each, is_member=True)) for key, each in value.items()}
+        )
     return msgspec.msgpack.encode(_tell(value))
+
+
+def is_list(value: object) -> TypeGuard[Sequence[Any]]:
+    """Return whether a value is a plain list or tuple."""
+    return type(value) in (list, tuple)
+
+
+def is_dict(value: object) -> TypeGuard[dict[Any, Any]]:
+    """Return whether a value is a plain dict."""
+    return type(value) is dict
 
 
 def _tell(value: object) -> NotKept:
@@ -154,9 +174,9 @@ def shown(packed: bytes) -> Any:
     return _untell(msgspec.msgpack.decode(packed))
 
 
-def _untell(value: Any) -> Any:
-    if isinstance(value, dict):
+def _untell(value: object) -> Any:
+    if is_dict(value):
         if value.keys() == {_TAG, "type", "shown"}:
             return NotKept(value["type"], value["shown"])
         return revived({key: _untell(each) for key, each in value.items()})
-    return [_untell(each) for each in value] if isinstance(value, list) else value
+    return [_untell(each) for each in value] if is_list(value) else value

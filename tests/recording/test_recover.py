@@ -3,7 +3,7 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import AsyncIterator, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -335,7 +335,7 @@ def test_a_task_that_yields_begins_again(tmp_path: Path) -> None:
     opened: list[int] = []
 
     @env.task(name="ticks")
-    async def ticks() -> Any:
+    async def ticks() -> AsyncIterator[int]:
         opened.append(1)
         for n in range(3):
             yield n
