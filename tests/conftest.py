@@ -116,6 +116,9 @@ def nothing_is_left() -> Iterator[None]:
     files = set(_open_files())
     generators = set(map(id, _suspended_generators()))
     yield
+    attached = sys.modules.get("trouper.runtime.workspace._attached")
+    if attached is not None:
+        attached.close_idle()  # which stays open for the next run
     gc.collect()
     until = time.monotonic() + GRACE
     left = [repr(each) for each in _suspended_generators() if id(each) not in generators]

@@ -86,6 +86,12 @@ class Connections:
     _guard: threading.Lock = field(factory=threading.Lock, init=False)
     _write_lock: threading.Lock = field(factory=threading.Lock, init=False)
     is_closed: bool = field(default=False, init=False)
+    _file: tuple[int, int] | None = field(default=None, init=False)
+    """Device and number of the file that was opened last."""
+
+    def is_in_place(self) -> bool:
+        """Return whether that is still the one at its path."""
+        return self._file is not None and self._file == _file_at(self.place.path)
 
     def get(self) -> Database:
         """Return the connection of this thread.
@@ -108,6 +114,7 @@ class Connections:
         db = connect(self.place)
         with self._guard:
             self._all.add(db)
+            self._file = _file_at(self.place.path)
         self._mine.db, self._mine.pid = db, pid
         return db
 
@@ -160,6 +167,14 @@ class Connections:
         for db in opened:
             db.close()
         self._mine.db = None
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def connect(place: Place) -> Database:

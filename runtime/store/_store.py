@@ -63,6 +63,10 @@ class Store:
         self.recorder.hold(claim, **{key: fn for key, fn in events.items() if fn is not None})
         return claim
 
+    def is_in_place(self) -> bool:
+        """Return whether the file that is open is the one at its path: it may have been removed."""
+        return self.connections.is_in_place()
+
     def close(self) -> None:
         """Write what waits and close the database. May be repeated.
 

@@ -70,6 +70,11 @@ class Workspace(Scope):
             )
 
     @property
+    def store_options(self) -> dict[str, Any]:
+        """How its database is opened."""
+        return dict(self._options)
+
+    @property
     def workspace(self) -> "Workspace":
         return self
 
