@@ -138,6 +138,45 @@ def _tasks() -> list[Bar]:
     ]
 
 
+def _hosts() -> list[Bar]:
+    bars: list[Bar] = []
+    for host in ("thread", "guest"):
+        ours = f"trouper, {host}"
+        bars += [
+            Bar(
+                name=f"call from asyncio, {host}",
+                contest="hosts_call",
+                ours=ours,
+                theirs="asyncio.to_thread",
+                at_most=1.5,
+            ),
+            Bar(
+                name=f"calls from 64 tasks of asyncio, {host}",
+                contest="hosts_callers",
+                ours=ours,
+                theirs="anyio's portal",
+                at_least=2.5,
+            ),
+            Bar(
+                name=f"stream into asyncio, {host}",
+                contest="hosts_stream",
+                ours=ours,
+                theirs="asyncio.Queue",
+                at_least=1.0,
+            ),
+        ]
+    bars.append(
+        Bar(
+            name="1 ms ticker of asyncio beside a saturated workflow, thread, p99",
+            contest="hosts_lateness",
+            ours="trouper, thread p99",
+            at_most=5_000.0,
+            unit="us",
+        )
+    )
+    return bars
+
+
 def _assets() -> list[Bar]:
     return [
         Bar(
@@ -240,6 +279,7 @@ BARS: tuple[Bar, ...] = (
         theirs="pair of trio channels",
         at_least=2.0,
     ),
+    *_hosts(),
     *_assets(),
 )
 

@@ -65,6 +65,17 @@ class AsyncioRun(HostedRun):
         self.leave_soon(why_cancelled)
         await bridge.join(partial(self.leave_soon, "the task that drained it was cancelled"))
 
+    async def call_there(self, fn: Callable[..., Any], /, *args: Any, **named: Any) -> Any:
+        """Await `fn(...)` in trio, where the actors run, with the context variables of this task.
+
+        For what has to be done there: an async function of trio or anyio.
+
+        Raises:
+            RuntimeError: the run has not begun, or has ended.
+            BaseException: what `fn` raised.
+        """
+        return await self._call(fn, *args, **named)
+
     async def _call(self, fn: Callable[..., Any], /, *args: Any, **named: Any) -> Any:
         if self._bridge is None:
             raise self.not_entered()

@@ -85,6 +85,15 @@ class BlockingRun(HostedRun):
             thread.join()
             raise
 
+    def call_there(self, fn: Callable[..., Awaitable[Any]], /, *args: Any, **named: Any) -> Any:
+        """Await `fn(...)` in trio, where the actors run, and return what it gives.
+
+        Raises:
+            RuntimeError: the run has not begun, or has ended.
+            BaseException: what `fn` raised.
+        """
+        return self._call(fn, *args, **named)
+
     def _call(self, fn: Callable[..., Awaitable[Any]], /, *args: Any, **named: Any) -> Any:
         if self._thread is None:
             raise self.not_entered()

@@ -167,6 +167,22 @@ def test_context_variables_are_carried_across(host: Host) -> None:
     in_asyncio(main)
 
 
+def test_functions_of_trio_can_be_called_there(host: Host) -> None:
+    async def there(text: str, *, ending: str) -> str:
+        await trio.lowlevel.checkpoint()
+        return text + ending
+
+    async def main() -> None:
+        run = trouper.open(doubling(), host=host)
+        assert isinstance(run, trouper.AsyncioRun)
+        async with run:
+            assert await run.call_there(there, "in trio", ending="!") == "in trio!"
+        with pytest.raises(RuntimeError, match="the run has ended"):
+            await run.call_there(there, "late", ending="!")
+
+    in_asyncio(main)
+
+
 def test_a_slow_reader_slows_the_actors(host: Host) -> None:
     """Back-pressure crosses: no more is made than the way and the buffers hold."""
     made = 0

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import trio
 
 import trouper
 
@@ -163,6 +164,15 @@ def test_ctrl_c_ends_a_wait_and_the_run(tmp_path: Path) -> None:
         out, err = process.communicate(timeout=120)
     assert out == "cleaned up\n"
     assert "KeyboardInterrupt" in err
+
+
+def test_functions_of_trio_can_be_called_there() -> None:
+    async def there(text: str) -> str:
+        await trio.lowlevel.checkpoint()
+        return text
+
+    with trouper.open_blocking(doubling()) as run:
+        assert run.call_there(there, "in trio") == "in trio"
 
 
 def test_its_clock_can_be_read_from_here() -> None:
