@@ -138,6 +138,23 @@ def test_what_can_be_reached_by_name_counts(
     assert changed != hash_with(monkeypatch)
 
 
+def test_defaults_of_attrs_classes_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    def of(default: str) -> bytes:
+        text = f"""
+            import attrs
+
+            @attrs.define
+            class Box:
+                size: int = attrs.field(default={default})
+
+            def task():
+                return Box()
+        """
+        return hash_code(load(monkeypatch, text).task)
+
+    assert of("1") == of("1") != of("2")
+
+
 def test_two_equal_values_are_not_taken_for_two_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """Values that were seen before are told as values."""
 

@@ -208,6 +208,23 @@ def test_the_configuration_of_the_run_is() -> None:
     assert [outcome(value=1), outcome(value=2), outcome(value=1)] == [1, 2, 1]
 
 
+def test_the_code_of_tasks_that_it_calls_counts() -> None:
+    def make(factor: int) -> Any:
+        own = trouper.TaskEnvironment("calls_below")
+
+        @own.task
+        async def below(n: int) -> int:
+            return n * factor
+
+        @own.task(cache="auto")
+        async def above(n: int) -> int:
+            return await below(n)
+
+        return above
+
+    assert [run(make(2), 1), run(make(3), 1), run(make(2), 1)] == [2, 3, 2]
+
+
 def test_a_failing_task_leaves_nothing() -> None:
     @env.task(name="fails_once", retries=1)
     async def fails_once(n: int) -> int:
@@ -358,6 +375,13 @@ def test_a_policy_names_a_version_a_salt_and_what_does_not_count() -> None:
     assert run(make(6), 5) == 30
     with pytest.raises(ValueError, match="no parameter 'verbos'; did you mean 'verbose'"):
         make(2, ignored_inputs=["verbos"])
+
+
+@pytest.mark.parametrize("word", ["auto", "override", "disable"])
+def test_a_word_is_a_policy(word: Any) -> None:
+    task = trouper.TaskEnvironment("words").task(cache=word)(double.spec.function)
+    policy = task.spec.settings.cache
+    assert (None if policy is None else policy.behavior) == (None if word == "disable" else word)
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,17 @@ def test_a_workflow_runs_there_too() -> None:
         isolated.run(wf, 1)
 
 
+def test_it_is_recorded_in_the_workspace_that_was_given(tmp_path: Path) -> None:
+    with trouper.Workspace(tmp_path / "ws") as workspace:
+        runner = trouper.with_runcontext(isolate="process", workspace=workspace, name="there")
+        run = runner.run(double, 2)
+        assert run.outputs() == (4,)
+        record = run.record()
+        assert record is not None
+        assert (record.phase, record.name) == ("completed", "there")
+    assert (tmp_path / "ws" / "trouper.db").exists()
+
+
 def test_where_only_this_process_will_do_it_is_refused() -> None:
     trouper.init(run={"isolate": "process"})
     with pytest.raises(ValueError, match=r"isolate='process'\)\.run\(isolated_graph\)"):

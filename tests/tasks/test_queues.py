@@ -10,7 +10,7 @@ from trio.testing import wait_all_tasks_blocked
 
 import trouper
 from trouper.errors import RuntimeUserError
-from trouper.runtime.tasks._queues import Queue
+from trouper.runtime.tasks._queues import Queue, Seat
 
 env = trouper.TaskEnvironment("queues")
 QUEUES = {"gpu": 1, "io": {"limit": 2}}
@@ -423,6 +423,26 @@ async def test_a_queue_that_is_widened_lets_those_in_that_wait() -> None:
         assert queue.taken == 1
         queue.resize(2)
     assert queue.taken == 2
+
+
+async def test_a_task_that_no_longer_waits_for_its_place_lets_it_go() -> None:
+    """It has called another task before the place for going on has come."""
+    queue = Queue("q", 1)
+    seat = Seat(queue)
+    await seat.sit(first=False)
+    seat.go_away()
+    await queue.take(first=False)  # another task
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(seat.come_back)
+        await wait_all_tasks_blocked()
+        seat.go_away()
+        queue.give()
+    assert queue.taken == 0
+    await seat.come_back()
+    assert queue.taken == 1
+    seat.leave()
+    seat.leave()
+    assert queue.taken == 0
 
 
 async def test_a_place_that_comes_with_a_cancel_goes_to_the_next() -> None:
