@@ -99,10 +99,10 @@ class Runs:
                 raise lost_claim(db, claim)
 
     def name_target(self, claim: Claim, target: str) -> None:
-        """Say what an execution runs, if nothing was known of it when it began."""
+        """Say what an execution runs, which was not known when it began."""
         with self._connections.writing() as db:
             db.execute(
-                "UPDATE execution SET target = ? WHERE id = ? AND token = ? AND target = ''",
+                "UPDATE execution SET target = ? WHERE id = ? AND token = ?",
                 (storable(target), claim.execution, claim.token),
             )
 

@@ -32,8 +32,16 @@ class Ending:
     """The node that failed, or else the run's own code."""
 
 
+class NothingRan(Exception):
+    """A run of workflows was begun again, and none of them ran."""
+
+
 def ending(
-    raised: BaseException | None, outcomes: Sequence[Outcome], *, is_aborted: bool
+    raised: BaseException | None,
+    outcomes: Sequence[Outcome],
+    *,
+    is_aborted: bool,
+    before: str = "",
 ) -> Ending:
     """Return how an execution ended.
 
@@ -41,6 +49,7 @@ def ending(
         raised: what left the block; None: it ended by itself.
         outcomes: of the workflows that ran in it, in order; of one that ran again the last counts.
         is_aborted: an abort was asked for.
+        before: the workflow that ran in the execution before; "": none did, or there was none.
     """
     if raised is not None:
         leaves = _leaves(raised)
@@ -51,6 +60,10 @@ def ending(
     failed = next((each for each in last if each.status == "failed"), None)
     if failed is not None:
         return Ending(phase="failed", error=failed.error, where=failed.node or "run")
+    if before and not outcomes:
+        # An empty attempt turns no failed run green (F21).
+        problem = NothingRan(f"nothing has run in it; execute {before!r} inside of the block")
+        return Ending(phase="cancelled", error=problem)
     is_cut = is_aborted or any(each.status == "cancelled" for each in last)
     return Ending(phase="cancelled" if is_cut else "completed")
 

@@ -78,7 +78,12 @@ class Recording:
         """Record how it ended, and return that."""
         self._during.close()
         opened = self._opened()
-        result = opened.settle(execution)
+        try:
+            result = opened.settle(execution)
+        except BaseException as error:
+            if isinstance(self.which, Begins):
+                self.which.start.finish(error)
+            raise
         if isinstance(self.which, Begins):
             self.failure = self.which.start.finish(raised)
         else:

@@ -37,6 +37,7 @@ class RunStart:
         self.verb: Verb = verb
         self._given = as_config(profile_config)
         self._config: ProfileConfig | None = None
+        self._target_before = ""
         self._results = KeptResults()
         self._open: OpenRun | None = None
         self._logging = ExitStack()
@@ -68,6 +69,7 @@ class RunStart:
                     f"the run {self.run.name!r} is one of the task {record.target!r}, not of a "
                     f"workflow; trouper.{verb}({self.run.name!r}) does it again"
                 )
+            self._target_before = "" if record is None else record.target
             self._config = config_of(self.verb, self._given, self.run.said_config, record)
         return self._config
 
@@ -143,7 +145,7 @@ class RunStart:
             experiment=run.key.experiment,
             experiment_params=run.experiment.said_params,
             parameters=run.said_parameters,
-            target=target,
+            target=target or self._target_before,
             profile=config.name,
             config=masked(config.to_dict()),
             config_hash=config.content_hash(),
@@ -159,7 +161,12 @@ class RunStart:
 
         opened = self.open_run
         opened.is_over = True
-        end = ending(raised, opened.outcomes, is_aborted=opened.aborted is not None)
+        end = ending(
+            raised,
+            opened.outcomes,
+            is_aborted=opened.aborted is not None,
+            before=self._target_before,
+        )
         self._logging.close()
         self._results.unbind()
         self._note(self._keep_error, end)
@@ -170,7 +177,7 @@ class RunStart:
 
     def _keep_error(self, end: "Ending") -> None:
         """Keep the trace of a failure in the folder of the run too."""
-        if end.error is not None:
+        if end.error is not None and end.phase == "failed":
             trace = mask_text("".join(format_exception(end.error)))
             self.open_run.tracked.assets.keep_error(end.where, trace)
 

@@ -62,6 +62,15 @@ def test_what_left_the_block_counts_before_its_workflows(
         assert ending(raised, [BAD, CUT], is_aborted=True) == found
 
 
+def test_an_empty_attempt_turns_nothing_green() -> None:
+    """F21: an empty attempt turned a failed run green."""
+    found = ending(None, [], is_aborted=False, before="etl")
+    assert (found.phase, str(found.error)) == (
+        *("cancelled", "nothing has run in it; execute 'etl' inside of the block"),
+    )
+    assert ending(None, [OK], is_aborted=False, before="etl") == Ending(phase="completed")
+
+
 def test_the_first_failure_is_told_with_its_node() -> None:
     assert ending(None, [OK, BAD, CUT], is_aborted=False) == Ending(
         phase="failed", error=BAD.error, where="n"

@@ -242,6 +242,19 @@ async def test_a_block_is_as_its_workflows_and_its_exceptions_were(experiment: A
         experiment.run(id="e").outputs()
 
 
+async def test_an_empty_attempt_leaves_a_run_as_far_as_it_was(experiment: Any) -> None:
+    """F21: an empty attempt turned a failed run green."""
+    run, etl = experiment.run(id="r"), Etl(failures=1)
+    await etl.execute(run=run)
+    for begin in (run.resume, run.rerun):
+        with begin():
+            pass
+        assert (run.phase, run.executions()[-1].error_code) == ("cancelled", "NothingRan")
+    with run.resume() as run_context:
+        assert (await etl.execute(run_context=run_context)).ok
+    assert run.phase == "completed"
+
+
 async def test_a_start_is_used_once(experiment: Any) -> None:
     start = experiment.run(id="r").start()
     assert repr(start) == "<start of the run 'r'>"

