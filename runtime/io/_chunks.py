@@ -1,7 +1,7 @@
 """From what a user hands over to a stream of bytes. Nothing is held that is not there already."""
 
 import os
-from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeGuard, cast
 
@@ -52,6 +52,10 @@ def _is_iterable(data: object) -> TypeGuard[Iterable[Any]]:
 
 def is_async_iterable(data: object) -> TypeGuard[AsyncIterable[Any]]:
     return isinstance(data, AsyncIterable)
+
+
+def is_async_generator(data: object) -> TypeGuard[AsyncGenerator[Any, Any]]:
+    return isinstance(data, AsyncGenerator)
 
 
 def _slices(view: memoryview) -> Iterator[Chunk]:

@@ -7,7 +7,6 @@ from collections.abc import (
     AsyncIterator,
     Generator,
     Iterable,
-    Iterator,
 )
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from mimetypes import guess_type
@@ -15,6 +14,7 @@ from os import PathLike
 from pathlib import Path
 from typing import IO, Any, BinaryIO, TextIO, cast
 
+import anyio
 import msgspec
 
 from ._chunks import Chunk, chunks_of
@@ -196,17 +196,19 @@ class File(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="tro
         """Open it: `async with file.aopen() as source: await source.read(1000)`."""
         return AsyncReader.opened(self.open)
 
-    def chunks(self, size: int = CHUNK) -> Iterator[bytes]:
+    def chunks(self, size: int = CHUNK) -> Generator[bytes, None, None]:
         """Yield its content, at most `size` bytes at a time."""
-        with self.open() as source:
-            while chunk := source.read(size):
-                yield chunk
+        yield from storage_of(self.place).stream(self.place, size)
 
     async def achunks(self, size: int = CHUNK) -> AsyncIterator[bytes]:
         """Yield its content; close what this returns, if you leave it early."""
-        async with self.aopen() as source:
-            while chunk := await source.read(size):
+        chunks = self.chunks(size)
+        try:
+            while (chunk := await in_thread(next, chunks, b"")) != b"":
                 yield chunk
+        finally:
+            with anyio.CancelScope(shield=True):
+                await in_thread(chunks.close)
 
     def read_bytes(self, *, most: int = MOST_AT_ONCE) -> bytes:
         """Return all of it.

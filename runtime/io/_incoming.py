@@ -24,6 +24,10 @@ class FileWriter(io.RawIOBase):
         self.file: File | None = None
         """What was written; None: the block goes on, or it failed."""
 
+    @property
+    def name(self) -> str:
+        return self._place.name
+
     @classmethod
     @contextmanager
     def opened(cls, place: Location) -> "Generator[FileWriter, None, None]":

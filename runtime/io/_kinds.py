@@ -178,12 +178,14 @@ def read_batches(source: BinaryIO, columns: Iterable[str] | None, rows: int) -> 
     """Yield record batches of at most that many rows; a row group is in memory at once."""
     parquet = library("pyarrow.parquet")
     wanted = None if columns is None else list(columns)
-    yield from _opened(parquet, source).iter_batches(batch_size=rows, columns=wanted)
+    # Unless told otherwise it reads ahead as far as there is room, which would be all of it.
+    file = _opened(parquet, source, pre_buffer=False)
+    yield from file.iter_batches(batch_size=rows, columns=wanted)
 
 
-def _opened(parquet: Any, source: BinaryIO) -> Any:
+def _opened(parquet: Any, source: BinaryIO, *, pre_buffer: bool = True) -> Any:
     try:
-        return parquet.ParquetFile(source)
+        return parquet.ParquetFile(source, pre_buffer=pre_buffer)
     except (ValueError, OSError) as error:  # what pyarrow's errors are
         if isinstance(error, FileNotFoundError):
             raise

@@ -80,6 +80,11 @@ class LocalStorage:
         with _reading(place):
             return place.local.open("rb")
 
+    def stream(self, place: Location, size: int) -> Generator[bytes, None, None]:
+        with self.open(place) as source:
+            while chunk := source.read(size):
+                yield chunk
+
     def info(self, place: Location) -> Info:
         with _reading(place):
             found = place.local.stat()

@@ -1,6 +1,6 @@
 """What a storage can do, whichever it is. Everything here blocks, and belongs in a thread."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import BinaryIO, Protocol
 
 from attrs import frozen
@@ -53,6 +53,10 @@ class Storage(Protocol):
 
     def open(self, place: Location) -> BinaryIO:
         """Open a file for reading, which may seek. Raises FileNotFoundError, StorageError."""
+        ...
+
+    def stream(self, place: Location, size: int) -> Generator[bytes, None, None]:
+        """Yield a file from its beginning, at most `size` bytes at a time. Raises as `open`."""
         ...
 
     def info(self, place: Location) -> Info:

@@ -14,7 +14,7 @@ from ._local import FILE_MODE, FOLDER_MODE, files_below, hidden_beside, make_fol
 from ._location import Location
 from ._names import check_inner_path
 from ._places import Places
-from ._storage import Writer, storage_of
+from ._storage import CHUNK, Writer, storage_of
 from ._writing import commit, write_all
 
 Step = Iterator[None]
@@ -140,8 +140,8 @@ def copy_out(folder: Location, target: Path) -> Step:
     try:
         make_folder(staging)
         for inner, _size in storage.walk(folder):
-            with storage.open(folder / check_inner_path(inner)) as source:
-                write_all(Location("file", "", str(staging / inner)), chunks_of(inner, source))
+            source = storage.stream(folder / check_inner_path(inner), CHUNK)
+            write_all(Location("file", "", str(staging / inner)), source)
             yield
         move_folder(staging, target)
     except BaseException:

@@ -1,13 +1,13 @@
 """A value on its way to where it will be: in steps that block, and the waiting around them."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any, TypeVar, cast
 
 import anyio
 import anyio.to_thread
 from attrs import define
 
-from ._chunks import Chunk, checked, is_async_iterable
+from ._chunks import Chunk, checked, is_async_generator, is_async_iterable
 from ._location import Location
 from ._storage import Writer, storage_of
 
@@ -37,7 +37,14 @@ def write_all(place: Location, chunks: Iterator[Chunk]) -> Written:
         return commit(place, writer)
     except BaseException:
         writer.abort()
+        close_source(chunks)
         raise
+
+
+def close_source(source: object) -> None:
+    """End a generator that nobody reads to its end: it may hold an open file."""
+    if isinstance(source, Generator):
+        cast("Generator[Any, None, Any]", source).close()
 
 
 def commit(place: Location, writer: Writer) -> Written:
@@ -68,6 +75,11 @@ async def write_all_in_steps(place: Location, name: str, data: Any) -> Written:
         return cast("Written", await in_thread(commit, place, writer))
     except BaseException:
         await give_up(writer)
+        with anyio.CancelScope(shield=True):
+            if is_async_generator(data):
+                await data.aclose()
+            else:
+                await in_thread(close_source, data)
         raise
 
 
