@@ -36,7 +36,7 @@ def test_what_was_kept_is_what_it_was(value: Any) -> None:
 
 def test_what_cannot_be_pickled_is_not_kept() -> None:
     assert keep(lambda: 1) is None
-    assert keep([1, (each for each in ())]) is None
+    assert keep([1, (n for n in [1])]) is None
 
 
 def test_what_is_too_large_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:

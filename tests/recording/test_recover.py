@@ -1,5 +1,6 @@
 """`trouper.recover` and `trouper.rerun`: what was finished is not done again."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -441,3 +442,74 @@ async def test_inside_of_a_loop_the_error_names_a_thread(tmp_path: Path) -> None
         return trouper.rerun("r", simple, workspace=tmp_path)
 
     assert (await trio.to_thread.run_sync(in_thread)).phase == "completed"
+
+
+def test_values_of_env_vars_come_from_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @env.task(name="reads_variable")
+    async def reads_variable() -> str:
+        return os.environ["OF_THE_RUN"]
+
+    runner = trouper.with_runcontext(name="r", workspace=tmp_path, env_vars={"OF_THE_RUN": "one"})
+    assert runner.run(reads_variable).outputs() == ("one",)
+    with pytest.raises(ValueError, match="env_vars, whose values are not recorded: set OF_THE_RUN"):
+        trouper.rerun("r", reads_variable, workspace=tmp_path)
+    monkeypatch.setenv("OF_THE_RUN", "two")
+    assert trouper.rerun("r", reads_variable, workspace=tmp_path).outputs() == ("two",)
+
+
+def test_code_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", sys.argv[:])
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    runner = trouper.with_runcontext(name="r", workspace=tmp_path)
+    file = tmp_path / "gone_under_test.py"
+    text = (
+        "import trouper\nenv = trouper.TaskEnvironment('gone')\n"
+        "@env.task\nasync def there() -> int: return 1\n"
+    )
+    file.write_text(text, encoding="utf-8")
+    made: dict[str, Any] = {}
+    exec(compile(text, str(file), "exec"), made)
+    runner.run(made["there"])
+    assert trouper.rerun("r", workspace=tmp_path).phase == "completed"
+    del sys.modules["gone_under_test"]
+    file.write_text("raise OSError('not today')", encoding="utf-8")
+    with pytest.raises(ValueError, match="raised while it was loaded"):
+        trouper.rerun("r", workspace=tmp_path)
+    del sys.modules["gone_under_test"]
+    file.unlink()
+    with pytest.raises(ValueError, match="is not there any more; give the task or workflow itself"):
+        trouper.rerun("r", workspace=tmp_path)
+    exec(text, made)
+    runner.run(made["there"])
+    with pytest.raises(ValueError, match="where the task 'there' of the run 'r' stands is not"):
+        trouper.rerun("r", workspace=tmp_path)
+
+
+def test_an_output_whose_class_is_gone_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls: list[str] = []
+
+    @env.task(name="makes")
+    async def makes() -> Any:
+        calls.append("makes")
+        return Point(1)
+
+    @env.task(name="takes")
+    async def takes() -> int:
+        point = await makes()
+        if len(calls) == 1:
+            raise OSError
+        return int(point.x)
+
+    with pytest.raises(RuntimeUserError):
+        trouper.with_runcontext(name="r", workspace=tmp_path).run(takes)
+    monkeypatch.setattr("trouper.runtime.tasks._recall.restore", _refuse)
+    assert trouper.recover("r", takes, workspace=tmp_path).outputs() == (1,)
+    assert "what takes/makes-1 gave back before can't be read (AttributeError: gone)" in caplog.text
+
+
+def _refuse(*_: object) -> Any:
+    raise AttributeError("gone")
