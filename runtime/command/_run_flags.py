@@ -81,6 +81,9 @@ class RunFlags:
     custom_context: Annotated[
         _Pairs, _flag("KEY=VALUE, seen by every task, actor and message.")
     ] = None
+    isolate: Annotated[
+        str | None, _flag("process: the run has a process of its own.", name="--isolate")
+    ] = None
     workspace: Annotated[
         bool | None,
         _flag("Record the run in the workspace, as is usual.", negative="--no-workspace"),

@@ -12,9 +12,16 @@ from harness.pages import table
 from trouper.runtime.cli import main
 from trouper.runtime.command import _run_task
 from trouper.runtime.command._run_flags import FLAGS
+from trouper.runtime.tasks._parameters import RunParameters
 
 __all__ = ["trouper_command"]
 Call = Callable[..., tuple[int, str, str]]
+
+OURS: dict[str, tuple[list[str], object]] = {
+    "isolate": (["--isolate", "process"], "process"),
+    "workspace": (["--no-workspace"], False),
+}
+"""Parameters that the page does not have."""
 
 PAGE = Path(__file__).parents[1] / "seed" / "run-context.md"
 
@@ -57,7 +64,7 @@ def parameters_of_the_page() -> set[str]:
 
 def test_every_parameter_of_the_page_has_a_flag() -> None:
     assert parameters_of_the_page() == set(WORDS)
-    assert set(WORDS) <= set(FLAGS)
+    assert {*WORDS, *OURS} == set(FLAGS) == {"mode", *RunParameters.__annotations__}
 
 
 @pytest.fixture
@@ -81,9 +88,9 @@ def given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., dict
 
 
 @pytest.mark.usefixtures("trouper_command")
-@pytest.mark.parametrize("name", WORDS)
+@pytest.mark.parametrize("name", [*WORDS, *OURS])
 def test_every_flag_reaches_the_runner(given: Callable[..., dict[str, Any]], name: str) -> None:
-    words, value = WORDS[name]
+    words, value = {**WORDS, **OURS}[name]
     assert given(words, []) == {name: value}
     assert given([], words) == {name: value}
 

@@ -1,6 +1,7 @@
 """`trouper run FILE TASK`: flags from the signature, the report, JSON, exit codes."""
 
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -90,6 +91,12 @@ async def in_vain() -> None:
 async def prints(json: str = "") -> Any:
     print("in the body")
     return [object(), float("nan"), json]
+
+@env.task
+def region() -> Any:
+    import os
+    print("in the body")
+    return [os.environ.get("REGION"), os.getpid()]
 
 @env.task
 async def who() -> Any:
@@ -363,6 +370,26 @@ def test_what_has_no_room_is_counted(trouper_command: Call, path: Path) -> None:
     assert "other-name-1  failed" in out
     assert "calls completed" in out
     assert len(out.splitlines()) < 120
+
+
+def test_a_run_in_a_process_of_its_own(path: Path) -> None:
+    words = ["--isolate", "process", "--env", "REGION=north", "--json"]
+    done = run_process("run", *words, path, "region")
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["phase"]) == (0, "completed")
+    assert "in the body" in done.stderr
+    region, process = report["outputs"]["o0"]
+    assert region == "north"
+    assert process not in (os.getpid(), None)
+    assert [each["name"] for each in report["actions"]] == ["region"]
+
+
+def test_a_dry_run_runs_nothing(trouper_command: Call, path: Path) -> None:
+    code, out, err = trouper_command("run", "--dry-run", "--json", path, "other-name")
+    assert code == 0, err
+    report = json.loads(out)
+    assert report["outputs"]["bundle"]["version"]
+    assert [each["phase"] for each in report["actions"]] == ["waiting"]
 
 
 def test_parameters_of_the_run_reach_the_task(trouper_command: Call, path: Path) -> None:
