@@ -95,6 +95,10 @@ def _line(action: ActionReport, depth: int, now: float) -> Line:
         parts.append(f"{max(0.0, (action.ended or now) - action.started):.1f} s")
     if action.attempts > 1:
         parts.append(f"{action.attempts} attempts")
+    if action.is_cached:
+        parts.append("cached")
+    if action.queue is not None and action.phase == "waiting":
+        parts.append(f"for a place in {plain(action.queue)}")
     if action.group is not None:
         parts.append(f"in {plain(action.group)}")
     if action.error is not None and not _is_a_callers(action):

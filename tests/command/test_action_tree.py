@@ -5,6 +5,7 @@ import signal
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 import trio
 from hypothesis import given
@@ -52,6 +53,18 @@ def test_all_is_shown_where_there_is_room() -> None:
         "    a-1  completed  1.5 s",
         "    b-1  running  3.0 s",
         "      c-1  waiting",
+    ]
+
+
+def test_what_was_cached_and_what_waits_for_a_place_says_so() -> None:
+    found = msgspec.structs.replace(action("root/a-1"), is_cached=True)
+    queued = msgspec.structs.replace(action("root/b-1", "waiting"), queue="gpu")
+    works = msgspec.structs.replace(action("root/b-2", "running"), queue="gpu")
+    assert texts(action("root", "running", found, queued, works), 10) == [
+        "  root  running  3.0 s",
+        "    a-1  completed  1.5 s, cached",
+        "    b-1  waiting  for a place in gpu",
+        "    b-2  running  3.0 s",
     ]
 
 
