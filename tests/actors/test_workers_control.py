@@ -1,13 +1,15 @@
 """Pause, resume, stop, rate and death notices where an actor has several messages in hand."""
 
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trouper
+from trouper.actors._child import ActorChild
+from trouper.actors._workers_bodies import Crew
 
 Context = trouper.ActorContext[Any, Any, Any, Any]
 
@@ -306,6 +308,19 @@ async def test_a_change_just_after_the_last_body_has_ended_is_no_error() -> None
         await wait_all_tasks_blocked()
         await run.send("last")
     assert (await run.wait()).status == "completed"
+
+
+@pytest.mark.parametrize("end", ["over", "failed"])
+def test_no_body_is_started_where_all_have_come_to_their_end(end: str) -> None:
+    """The same, whoever runs first: there is no nursery to start one in any more."""
+    begun: list[Any] = []
+    crew = Crew(ActorChild("brief", trouper.RestartPolicy()), begun.append, cast("Context", None))
+    if end == "over":
+        crew.is_over = True
+    else:
+        crew.failure = ValueError("the next incarnation has bodies of its own")
+    crew.resize(3)
+    assert (begun, crew.nursery) == ([], None)
 
 
 async def test_a_change_while_there_are_no_bodies_holds_for_the_next(
