@@ -3,7 +3,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench bench-peers docs lint format soak constraints clean
+.PHONY: help setup demo embed-demo test bench bench-peers docs lint format soak constraints clean
 
 # An active environment or a stray PYTHONPATH must not leak into ours.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
@@ -21,6 +21,9 @@ setup: $(READY) ## make .venv with all that the other targets need
 
 demo: $(READY) ## run the system monitor for 15 s, with failures thrown in
 	$(BIN)/trouper run examples/system_monitor.py --for 15 --override chaos=true
+
+embed-demo: $(READY) ## put load on a FastAPI service with a workflow inside, and drain it
+	$(BIN)/python examples/embedding/load.py
 
 test: $(READY) ## run every test with branch coverage, then hold the limits
 	$(BIN)/coverage erase
