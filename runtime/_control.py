@@ -169,7 +169,7 @@ class ControlDesk:
 
     def down(self, child: Child) -> None:
         """A node has ended for good."""
-        watches = self._watches and self._watches.of(child.name)
+        watches = self._watches.of(child.name) if self._watches else ()
         if watches:
             notice = _notice(child, self.seconds())
             for watch in watches:
