@@ -94,7 +94,7 @@ async def main(root: str | None) -> None:
         print(f"tasks: {', '.join(state.seen)}")
         print(f"outputs: {result.unwrap()['train']}")
         print(f"the run is {run.phase}; results: {dict(run.results)}")
-        for asset in workspace.catalog.query_assets(scope=run, order="name"):
+        for asset in workspace.catalog.query_assets(scope=run, producer_task="train", order="name"):
             print(f"{asset.kind} {asset.name}, made by {asset.producer.task}")
         print(f"profile {run.executions()[0].profile!r}")
 

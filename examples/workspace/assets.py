@@ -53,7 +53,8 @@ def main(root: str | None) -> None:
         run = project.experiment("assets").run(id="training")
         start = run.start() if run.phase == "pending" else run.rerun()
         trouper.run(wf, run=start).unwrap()
-        for asset in workspace.catalog.query_assets(scope=project, order="name"):
+        kinds = ("data", "artifact", "checkpoint", "log")
+        for asset in workspace.catalog.query_assets(kind=kinds, scope=project, order="name"):
             maker = asset.producer.task or "nobody's task"
             where = asset.path.relative_to(project.path).as_posix()
             print(

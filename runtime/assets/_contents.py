@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeGuard, cast
 import msgspec
 from attrs import frozen
 
-from ._errors import AssetDataError, translated
+from ._errors import AssetDataError
 
 Form = Literal["bytes", "text", "json", "msgpack"]
 
@@ -166,7 +166,10 @@ def _of_path(name: str, path: Path) -> Iterator[bytes]:
     except FileNotFoundError:
         raise AssetDataError(f"{name!r} can't be kept: there is no file {str(path)!r}") from None
     except OSError as error:
-        raise translated(error, path) from error
+        raise AssetDataError(
+            f"{name!r} can't be kept: {str(path)!r} can't be read ({error.strerror}); check its "
+            "rights, and the disk that it lies on"
+        ) from error
 
 
 def _of_file(name: str, read: Callable[[int], Any]) -> Iterator[bytes]:

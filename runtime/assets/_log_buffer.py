@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from weakref import WeakSet
 
+from ..store._errors import StoreError
 from ._append import AppendFile
 from ._errors import AssetError
 
@@ -57,12 +58,16 @@ class LogBuffer:
         Raises:
             AssetError: the log can't be written; the lines are kept for now.
         """
-        if not self._is_recorded:
-            with self._guard:
-                self._record()
-        if self.failure is not None or len(self.waiting) >= MOST_WAITING:
-            self.flush()
-            return
+        try:
+            if not self._is_recorded:
+                with self._guard:
+                    self._record()
+            if self.failure is not None or len(self.waiting) >= MOST_WAITING:
+                self.flush()
+                return
+        except (AssetError, StoreError):
+            del self.waiting[_MOST_KEPT:]
+            raise
         self.is_awake = True
         _writer.rouse()
 
@@ -84,7 +89,6 @@ class LogBuffer:
                 self._file.append(_as_bytes(taken))
             except AssetError as error:
                 self.failure = error
-                del lines[_MOST_KEPT:]
                 raise
             self.failure = None
             # Others add at the end meanwhile.

@@ -14,12 +14,12 @@ from ..store._store import Store
 from ..workspace._names import folder_of
 from ._artifacts import Artifacts, note_use
 from ._checkpoints import Checkpoints, keep_checkpoint, newest_of_task
-from ._contents import contents_of
+from ._contents import Contents, contents_of
 from ._data_assets import DataAssets, data_assets_in
 from ._errors import AssetError
 from ._logs import Log
 from ._producing import Producing, set_active_task, task_of
-from ._records import Asset, CheckpointAsset, ErrorTraceAsset, OutputAsset
+from ._records import Asset, CheckpointAsset, ErrorTraceAsset
 from ._scope import Scope, chain, key_of, upwards
 from ._shelf import Shelf, shelf_at
 
@@ -37,6 +37,8 @@ class RunAssets:
     """The run's folder, relative to the workspace."""
     producing: Producing
     shelf: Shelf = field(init=False)
+    _has_error: bool = field(default=False, init=False)
+    """Whether the trace of its failure is kept already."""
 
     def __attrs_post_init__(self) -> None:
         self.shelf = shelf_at(self.store, self.key)
@@ -92,16 +94,28 @@ class RunAssets:
 
     def keep_error(self, name: str, trace: str) -> ErrorTraceAsset:
         """Keep what a task failed with, as text."""
-        return self._keep("error_trace", name, trace)  # type: ignore[no-any-return]  # of that kind
+        self._has_error = True
+        kept: ErrorTraceAsset = self._keep("error_trace", name, contents_of(name, trace))
+        return kept
 
-    def keep_output(self, name: str, value: Any) -> OutputAsset:
-        """Keep what the run gave back: plain data as JSON."""
-        return self._keep("output", name, value)  # type: ignore[no-any-return]  # likewise
+    def _keep(self, kind: str, name: str, contents: Contents) -> Any:
+        return self.shelf.save(kind, name, contents, producer=self.producing.producer(None))
 
-    def _keep(self, kind: str, name: str, data: Any) -> Any:
-        return self.shelf.save(
-            kind, name, contents_of(name, data), producer=self.producing.producer(None)
-        )
+    def keep_end(self, phase: str, outputs: bytes | None, error: str | None, trace: str) -> None:
+        """Keep how the execution has ended, and what it gave back, where it has a folder.
+
+        Args:
+            outputs: as the database has them: MessagePack.
+            error, trace: what it failed with, without and with its traceback.
+        """
+        if not self.shelf.path.is_dir():
+            return  # nothing of it is on disk, and so nothing need be
+        if error is not None and not self._has_error:
+            self.keep_error("error", trace)
+        if outputs is not None:
+            self._keep("output", "outputs", Contents((outputs,), "msgpack"))
+        state = {"execution": self.producing.execution, "phase": phase, "error": error}
+        self._keep("execution_state", "state", contents_of("state", state))
 
     def close(self) -> None:
         """Write what waits, and the manifest anew: the execution has ended.
@@ -111,19 +125,24 @@ class RunAssets:
         """
         self.shelf.close()
 
-    def finish(self) -> StoreError | None:
-        """Do so; return why what waited could not be written, if so.
+    def finish(
+        self, phase: str, *, outputs: bytes | None, error: str | None, trace: str
+    ) -> StoreError | None:
+        """Keep the end and close; return why something could not be written, if so.
 
         A manifest that can't be written anew holds all the same.
         """
         try:
+            self.keep_end(phase, outputs, error, trace)
             self.shelf.flush_logs()
-        except AssetError as error:
-            return StoreError(f"some lines of logs are lost: {error}")
+        except StoreError as problem:
+            return problem
+        except AssetError as problem:
+            return StoreError(f"what the run has kept is not all there: {problem}")
         try:
             self.shelf.close()
-        except (AssetError, StoreError) as error:
-            _log.warning("the manifest of the run %r is not compacted: %s", self.key, error)
+        except (AssetError, StoreError) as problem:
+            _log.warning("the manifest of the run %r is not compacted: %s", self.key, problem)
         return None
 
 

@@ -110,7 +110,7 @@ class Tracked:
         self, phase: Ended, *, outputs: bytes | None = None, error: BaseException | None = None
     ) -> StoreError | None:
         """Record the end, and let everything go; return why it could not be recorded, if so."""
-        failure: StoreError | None = self.failure or self.assets.finish()
+        failure: StoreError | None = self.failure or self._keep_end(phase, outputs, error)
         try:
             self._recorder.flush()
         except StoreError as problem:
@@ -125,16 +125,26 @@ class Tracked:
             self._let_go(is_complete=phase == "completed")
         return failure
 
+    def _keep_end(
+        self, phase: Ended, outputs: bytes | None, error: BaseException | None
+    ) -> StoreError | None:
+        """Keep the end in the run's folder too, if it has one; return why it could not be."""
+        return self.assets.finish(
+            phase,
+            outputs=outputs,
+            error=None if error is None else mask_text(f"{type(error).__name__}: {error}"),
+            trace=_trace_of(error),
+        )
+
     def _finish(self, phase: Ended, outputs: bytes | None, error: BaseException | None) -> None:
         code = None if error is None else getattr(error, "code", None) or type(error).__name__
-        trace = None if error is None else "".join(traceback.format_exception(error))
         self.store.runs.finish(
             self.claim,
             phase,
             outputs=outputs,
             error_code=code,
             error=None if error is None else mask_text(str(error)),
-            trace=None if trace is None else mask_text(trace),
+            trace=None if error is None else _trace_of(error),
         )
 
     def _let_go(self, *, is_complete: bool) -> None:
@@ -145,6 +155,10 @@ class Tracked:
             self.journal.close()
         with suppress(StoreError):  # it was told already
             let_workspace_go(self.workspace)
+
+
+def _trace_of(error: BaseException | None) -> str:
+    return "" if error is None else mask_text("".join(traceback.format_exception(error)))
 
 
 def track(

@@ -263,6 +263,20 @@ def test_a_folder_that_may_not_be_written(artifact: Artifacts) -> None:
         folder.chmod(0o700)
 
 
+def test_a_source_that_cant_be_read_is_named(
+    artifact: Artifacts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(b"x")
+
+    def broken(_path: Path, _mode: str) -> Any:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Path, "open", broken)
+    with pytest.raises(AssetError, match="source' can't be read"):
+        artifact.save("x", source)
+
+
 def test_records_are_typed(artifact: Artifacts) -> None:
     """Seed page: registers an `ArtifactAsset`."""
     assert isinstance(artifact.save("x", b""), ArtifactAsset)

@@ -71,6 +71,17 @@ def test_two_at_once_do_not_follow_the_same_one(assets: RunAssets) -> None:
     assert len(ctx.checkpoints("model")) == 80
 
 
+def test_a_file_that_nobody_recorded_is_stepped_over(assets: RunAssets) -> None:
+    """Its process was killed between the two."""
+    ctx = context_of(assets)
+    first = ctx.checkpoint("model", data=1)
+    orphan = first.path.parent / "@2" / first.path.name
+    orphan.parent.mkdir()
+    orphan.write_bytes(b"")
+    second = ctx.checkpoint("model", data=2)
+    assert (second.version, second.previous) == (3, first.id)
+
+
 def test_what_cant_be_kept_leaves_the_chain_alone(assets: RunAssets) -> None:
     ctx = context_of(assets)
     first = ctx.checkpoint("model", data=1)

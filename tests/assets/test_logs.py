@@ -293,6 +293,18 @@ def test_many_lines_at_once_are_bounded(log: Log, monkeypatch: pytest.MonkeyPatc
     assert log.tail(1) == ["99"]
 
 
+def test_lines_that_the_disk_never_takes_are_bounded(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_log_buffer, "_MOST_KEPT", 3)
+    monkeypatch.setattr(_append, "write_all", lambda _fd, _data: os.write(-1, b""))
+    for number in range(6):
+        with pytest.raises(trouper.AssetError, match="look after the disk"):
+            log.append(str(number))
+    monkeypatch.undo()
+    assert log.tail() == ["0", "1", "2"]
+
+
 def test_a_forked_child_leaves_the_parents_lines_alone(log: Log) -> None:
     log.append("parent")
     pid = os.fork()

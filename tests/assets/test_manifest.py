@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import trouper
+from harness.assets import context_of, run_assets
 from trouper.runtime.assets import _append
 from trouper.runtime.assets._append import AppendFile, end_of_lines, make_folder
 from trouper.runtime.assets._manifest import Manifest, read_manifest
@@ -234,6 +235,16 @@ def test_a_durable_file_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.M
     assert len(synced) == 3
     lasting.close()
     usual.close()
+
+
+def test_a_durable_artifact_waits_for_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr("trouper.runtime.assets._append.os.fsync", synced.append)
+    with run_assets(tmp_path, durability="full") as assets:
+        context_of(assets).artifact.save("x", b"1")
+    assert len(synced) == 4  # the file, its folder, the manifest's first line, and the record
 
 
 def test_what_is_done_before_compaction_is_done_alone(manifest: Manifest) -> None:

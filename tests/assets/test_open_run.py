@@ -1,11 +1,14 @@
 """The assets of a run of a real workspace, from its block, its tasks and other processes."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 import trio
 
 import trouper
+from trouper.runtime.assets import _incoming
 
 
 @pytest.fixture
@@ -99,6 +102,79 @@ async def test_a_failure_leaves_its_trace_and_what_was_kept(workspace: trouper.W
         assert catalog.query_assets(kind="log")[0].load() == "it begins\n"
         (trace,) = catalog.query_assets(kind="error_trace")
         assert "OSError: no network" in trace.load()
+        (state,) = catalog.query_assets(kind="execution_state")
+        assert state.load() == {
+            "execution": 1,
+            "phase": "failed",
+            "error": "OSError: no network",
+        }
+
+
+async def test_how_an_execution_ended_and_what_it_gave_are_assets(
+    workspace: trouper.Workspace,
+) -> None:
+    """Of each execution; and nothing is on disk of a run that has no folder."""
+    wf = trouper.Workflow()
+
+    @wf.task
+    async def train(ctx: trouper.TaskContext) -> list[int]:
+        return [1, 2]
+
+    with workspace:
+        run = workspace.project("p").experiment("e").run(id="r")
+        (await wf.execute(run=run)).unwrap()
+        (await wf.execute(run=run.rerun())).unwrap()
+        first, second = workspace.catalog.query_assets(kind="output", order="oldest")
+        assert isinstance(first, trouper.OutputAsset)
+        assert (first.version, second.version) == (1, 2)
+        assert (first.producer.execution, second.producer.execution) == (1, 2)
+        assert second.load()[:2] == [["train"], [[1, 2]]]
+        states = workspace.catalog.query_assets(kind="execution_state", order="oldest")
+        assert [each.load()["phase"] for each in states] == ["completed"] * 2
+
+
+def test_the_trace_of_a_task_that_failed_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    env = trouper.TaskEnvironment("env")
+
+    @env.task
+    async def root() -> None:
+        context = trouper.ctx()
+        assert context is not None
+        context.artifact.save("x", b"")
+        raise OSError("no network")
+
+    with pytest.raises(trouper.errors.RuntimeUserError):
+        trouper.with_runcontext().run(root)
+    with trouper.Workspace() as workspace:
+        (trace,) = workspace.catalog.query_assets(kind="error_trace")
+        assert "OSError: no network" in trace.load()
+
+
+async def test_what_cant_be_kept_at_the_end_makes_the_run_failed(
+    workspace: trouper.Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk: an honest `failed`, with all kept that was finished."""
+
+    def full(_fd: int, _data: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    wf = trouper.Workflow()
+
+    @wf.task
+    async def train(ctx: trouper.TaskContext) -> None:
+        ctx.artifact.save("x", b"kept")
+        monkeypatch.setattr(_incoming, "write_all", full)
+
+    with workspace:
+        run = workspace.project("p").experiment("e").run(id="r")
+        result = await wf.execute(run=run)
+        assert result.status == "failed"
+        assert run.phase == "failed"
+        monkeypatch.undo()
+        assert workspace.catalog.query_assets(name="x")[0].load() == b"kept"
 
 
 def test_tasks_under_trouper_run_never_meet_none(
@@ -115,7 +191,8 @@ def test_tasks_under_trouper_run_never_meet_none(
 
     trouper.run(wf).unwrap()
     with trouper.Workspace() as workspace:
-        assert {each.name for each in workspace.catalog.query_assets()} == {"metrics.json", "train"}
+        made = workspace.catalog.query_assets(producer_task="train")
+        assert {each.name for each in made} == {"metrics.json", "train"}
         assert workspace.catalog.query_assets(kind="log")[0].load() == "loss=0.05\n"
 
 
@@ -137,7 +214,8 @@ def test_called_tasks_keep_assets_too(tmp_path: Path, monkeypatch: pytest.Monkey
     run = trouper.with_runcontext().run(root)
     assert run.outputs() == ([0, 1],)
     with trouper.Workspace() as workspace:
-        made = {each.name: each.producer for each in workspace.catalog.query_assets()}
+        found = workspace.catalog.query_assets(kind="artifact")
+        made = {each.name: each.producer for each in found}
     assert {name: by.task for name, by in made.items()} == {
         "leaf-0": "root/leaf-1",
         "leaf-1": "root/leaf-2",
