@@ -7,6 +7,7 @@ Rule 3: values are as they are when the hash is first asked for.
 """
 
 import functools
+import inspect
 import sys
 import sysconfig
 import types
@@ -100,7 +101,8 @@ class _Walk:
         Args:
             names: those in the code that refers to it; of a module only they count.
         """
-        if isinstance(thing, types.ModuleType):
+        # By their types alone: a proxy may raise when it is asked what it is.
+        if issubclass(kind_of(thing), types.ModuleType):
             self._module(thing, names)
         elif type(thing) in _PLAIN:
             self._value(thing)
@@ -115,9 +117,9 @@ class _Walk:
         if inner is not None:
             self._say("task")
             self.visit(inner)
-        elif isinstance(thing, types.FunctionType):
+        elif kind_of(thing) is types.FunctionType:
             self._function(thing)
-        elif isinstance(thing, type):
+        elif issubclass(kind_of(thing), type):
             self._class(thing)
         else:
             self._other(thing)
@@ -201,7 +203,9 @@ def _parts(thing: Any) -> Sequence[Any] | None:
     if type(thing) is dict:
         return [*thing, *thing.values()]
     kind = kind_of(thing)
-    attributes = _REFERS.get(kind) or (("__wrapped__",) if hasattr(thing, "__wrapped__") else None)
+    attributes = _REFERS.get(kind)
+    if attributes is None and inspect.getattr_static(thing, "__wrapped__", None) is not None:
+        attributes = ("__wrapped__",)
     return None if attributes is None else [getattr(thing, each) for each in attributes]
 
 

@@ -19,7 +19,8 @@ from attrs import define, field
 from ...actors._run_context import RunContext
 from ..store._cache import Within
 from ..store._flights import Call, Found, SingleFlight
-from ._canonical import Form, NotCacheable, pack
+from ..store._records import DEFAULT_SCOPE
+from ._canonical import Form, kind_of, pack
 from ._code import hash_code, name_of
 from ._nowhere import Nowhere
 from ._policy import CachePolicy
@@ -66,8 +67,8 @@ class RunCache:
         assert policy is not None
         try:
             key = _key(spec, policy, config, spec.binder.as_mapping(*given))
-        except NotCacheable as problem:
-            self._refuse(spec.name, f"an input of {spec.name} can't be keyed: {problem}")
+        except Exception as problem:  # a thing that its code names may raise whatever it likes
+            self._refuse(spec.name, f"a call of {spec.name} can't be keyed: {problem}")
             found = Found(await compute(), True)
         else:
             found = await self._flights.get(self._call(spec, policy, key), compute)
@@ -119,8 +120,10 @@ def _code_of(spec: "Spec") -> bytes:
 
 def _function_of(thing: Any) -> Any:
     """Return the function of a task that the code calls; None: it is none."""
-    spec: Any = getattr(thing, "spec", None)
-    return spec.function if type(spec).__name__ == "Spec" else None
+    from ..tasks._bound_task import BoundTask  # here: it knows of this module
+
+    # Not by isinstance: proxies answer that for what they stand for, and may raise.
+    return thing.spec.function if issubclass(kind_of(thing), BoundTask) else None
 
 
 def cache_of(run: RunContext) -> RunCache | None:
@@ -137,7 +140,7 @@ def cache_of(run: RunContext) -> RunCache | None:
 def _make(run: RunContext) -> RunCache:
     within = Within(
         scope=run.cache_lookup_scope,
-        project=run.project or "",
+        project=run.project or DEFAULT_SCOPE,
         domain=run.domain or "",
         run=run.run_name,
     )

@@ -222,6 +222,15 @@ def test_things_of_all_kinds_are_passed() -> None:
     import threading
     from functools import cached_property
 
+    class Proxy:
+        """As those of web frameworks: nothing may be asked outside of a request."""
+
+        def __getattribute__(self, name: str) -> Any:
+            if name == "__class__":  # what collects garbage here asks for it
+                return Proxy
+            raise RuntimeError(f"outside of a request: {name}")
+
+    proxy = Proxy()
     lock, log, unbound = threading.Lock(), logging.getLogger("x"), list[int]()
 
     class Thing:
@@ -242,8 +251,9 @@ def test_things_of_all_kinds_are_passed() -> None:
     method = thing.method
 
     def task() -> Any:
-        return lock, log, unbound, thing, method, later
+        return lock, log, unbound, thing, method, later, proxy, stubborn
 
+    stubborn: Any = object.__new__(type("Stubborn", (), {"__wrapped__": None}))
     assert len(hash_code(task)) == 16
     later = 3
 

@@ -309,7 +309,7 @@ def test_what_can_t_be_keyed_or_kept_is_computed_counted_and_told_once(
     assert use(ended) == (0, 4, 4)
     told = [each.message for each in caplog.records if "_unknown" in each.message]
     assert len(told) == 2
-    assert "an input of takes_unknown can't be keyed: nothing is known of a" in told[0]
+    assert "a call of takes_unknown can't be keyed: nothing is known of a" in told[0]
     assert "the result of gives_unknown is not cached" in told[1]
 
 
