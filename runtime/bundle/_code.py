@@ -3,12 +3,14 @@
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import IO, Any
 
 from attrs import define, field
 
 from ._files import all_files, loaded_files
 from ._manifest import BundleError, CopyStyle, Manifest, make_manifest
+from ._recent import recent
 from ._root import file_of, root_of
 from ._session import typed_code
 
@@ -27,6 +29,7 @@ class Code:
     without: Callable[[], Iterable[Path]] = tuple[Path, ...]
     """Gives folders that are not code, as that of the results."""
     _made: "Bundle | None" = field(default=None, init=False)
+    _version: str | None = field(default=None, init=False)
     _lock: threading.Lock = field(factory=threading.Lock, init=False)
 
     @property
@@ -36,9 +39,10 @@ class Code:
         Raises:
             BundleError: the bundle can't be made.
         """
-        if self.style == "none" or not (self.interactive or self._own_files()):
-            return ""
-        return self.bundle().manifest.content
+        with self._lock:
+            if self._version is None:
+                self._version = self._find_version()
+            return self._version
 
     def bundle(self) -> "Bundle":
         """Return the bundle, the same one each time.
@@ -47,9 +51,27 @@ class Code:
             BundleError: it can't be made.
         """
         with self._lock:
-            if self._made is None:
-                self._made = self._make()
-            return self._made
+            return self._bundle()
+
+    def _bundle(self) -> "Bundle":
+        if self._made is None:
+            self._made = self._make()
+            self._version = self._made.manifest.content
+        return self._made
+
+    def _find_version(self) -> str:
+        own = self._own_files()
+        if self.style == "none" or not (self.interactive or own):
+            return ""
+        if self.style == "all" or self.interactive:
+            return self._bundle().manifest.content
+        root, began = root_of(min(own)), monotonic()
+        files = loaded_files(root, own)
+        version = recent.get(root, files)
+        if version is None:
+            version = make_manifest(self.style, self.target, files).content
+            recent.put(root, files, version, began)
+        return version
 
     def _make(self) -> "Bundle":
         beside = self._own_files()

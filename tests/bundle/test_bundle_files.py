@@ -9,7 +9,9 @@ import pytest
 
 from harness.projects import imported, make_files
 from trouper.runtime.bundle._code import Code
+from trouper.runtime.bundle._hashes import Hashes
 from trouper.runtime.bundle._manifest import BundleError, make_manifest
+from trouper.runtime.bundle._recent import Recent
 from trouper.runtime.bundle._root import file_of, root_of
 
 TASKS = "import shop.prices\ndef body(): return shop.prices.PRICE\n"
@@ -101,6 +103,46 @@ def test_a_program_that_is_no_module_belongs_to_it(tmp_path: Path) -> None:
     made: dict[str, Any] = {}
     exec(compile("def body(): ...", str(tmp_path / "program.py"), "exec"), made)
     assert names(Code("t", [made["body"]])) == ["program.py"]
+
+
+def test_the_version_of_what_is_loaded_holds_for_as_long_as_looking_is_dear(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look that takes 1 s holds for 20 s; other files, and a dry run, are looked at at once."""
+    clock = [100.0]
+    hashed: list[str] = []
+    original = Hashes.of
+
+    def of(self: Hashes, path: str) -> tuple[bytes, int, bool]:
+        hashed.append(path)
+        clock[0] += 0.5
+        return original(self, path)
+
+    for module in ("_code", "_recent"):
+        monkeypatch.setattr(f"trouper.runtime.bundle.{module}.monotonic", lambda: clock[0])
+    monkeypatch.setattr("trouper.runtime.bundle._code.recent", Recent())
+    monkeypatch.setattr("trouper.runtime.bundle._recent.MOST", 1)
+    monkeypatch.setattr(Hashes, "of", of)
+    make_files(tmp_path, {"one.py": "", "two.py": "def body(): ...\n"})
+    with imported(tmp_path, "one", "two") as (_, two):
+        first = Code("t", [two.body]).version
+        assert len(hashed) == 2  # it took a second
+        (tmp_path / "one.py").write_text("x = 1\n")
+        clock[0] = 119.9
+        assert Code("t", [two.body]).version == first
+        assert len(hashed) == 2
+        assert Code("t", [two.body]).bundle().manifest.content != first
+        make_files(tmp_path, {"three.py": ""})
+        with imported(tmp_path, "three"):
+            assert Code("t", [two.body]).version != first
+        clock[0] = 1000.0
+        code = Code("t", [two.body])
+        second = code.version
+        assert second != first
+        clock[0] = 2000.0
+        (tmp_path / "one.py").write_text("x = 22\n")
+        assert code.version == second  # of one run it is the same each time
+        assert code.bundle().manifest.content == code.version != second
 
 
 # -- all ------------------------------------------------------------------------------------------
