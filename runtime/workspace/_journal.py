@@ -1,8 +1,9 @@
 """What an execution has begun and finished, on disk before the next statement runs.
 
-Rule 1: each entry is one `write` to a file that is only appended to. What was written survives
-`kill -9` at any moment; the loss of power only as far as the system has come.
-Rule 2: an entry that was cut off is at the end, and is as if it had never been written.
+Rule 1: an entry goes into memory that the file is mapped to, its length last. What was written
+survives `kill -9` at any moment; the loss of power only as far as the system has come.
+Rule 2: room is taken from the disk before it is written to, so a full disk is an error, no signal.
+An entry without its length, or cut off, is at the end, and is as if it had never been written.
 Rule 3: entries name an action by a number of the file, which it keeps when the run is recovered:
 then the file goes on.
 
@@ -11,6 +12,7 @@ It is no record for people: that is in the database, a little later. It is what 
 
 import errno
 import itertools
+import mmap
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +30,9 @@ MOST_BYTES = 1 << 30
 """Of one journal; outputs that would make it longer are not kept."""
 
 _HEAD = 4
-"""Bytes before an entry, which say how long it is."""
+"""Bytes before an entry, which say how long it is; 0: there is none yet."""
+_ROOM = 1 << 16
+"""Bytes that are taken from the disk at a time, at least."""
 _BEGINS: Final = 0
 _ENDS: Final = 1
 _AGAIN: Final = 2
@@ -73,12 +77,16 @@ class Story:
 class Journal:
     """The journal of one execution, being written. Any thread may do so."""
 
+    # A write(2) would let go of the interpreter's lock, and wait for others to have it back.
+
     def __init__(self, path: Path, descriptor: int, *, length: int = 0, last: int = 0) -> None:
         self.path = path
         self._descriptor = descriptor
         self._length = length
+        self._map: mmap.mmap | None = None
+        self._room = 0
         self._numbers = itertools.count(last + 1)
-        self._closing = threading.Lock()
+        self._guard = threading.Lock()
 
     def begins(
         self,
@@ -115,21 +123,46 @@ class Journal:
         self._write(_encode((_BLAME, number)))
 
     def _write(self, entry: bytes) -> None:
-        framed = len(entry).to_bytes(_HEAD, "little") + entry
+        size = len(entry)
+        with self._guard:
+            at = self._length
+            body = at + _HEAD
+            end = body + size
+            # Behind it stands a length of 0, whatever the file held there before.
+            if end + _HEAD > self._room:
+                self._grow(end + _HEAD)
+            mapped = self._map
+            assert mapped is not None
+            mapped[body:end] = entry
+            mapped[at:body] = size.to_bytes(_HEAD, "little")
+            self._length = end
+
+    def _grow(self, needed: int) -> None:
+        """Take more room from the disk, twice as much each time."""
+        room = max(_ROOM, 2 * self._room, needed)
         try:
-            written = os.write(self._descriptor, framed)
+            _reserve(self._descriptor, self._length, room - self._length)
+            self._unmap()
+            self._map = mmap.mmap(self._descriptor, room)
         except OSError as error:
             raise _refused(self.path, error) from error
-        self._length += written
-        if written != len(framed):
-            raise StoreFull(f"the journal {str(self.path)!r} took a part of an entry only; {_FREE}")
+        self._room = room
+
+    def _unmap(self) -> None:
+        mapped, self._map, self._room = self._map, None, 0
+        if mapped is not None:
+            mapped.close()
 
     def close(self) -> None:
-        """Close the file. May be repeated."""
-        with self._closing:
+        """Close the file, cut to what it holds. May be repeated."""
+        with self._guard:
             descriptor, self._descriptor = self._descriptor, -1
+            self._unmap()
         if descriptor >= 0:
-            os.close(descriptor)
+            try:
+                os.ftruncate(descriptor, self._length)
+            finally:
+                os.close(descriptor)
 
     def remove(self) -> None:
         """Close the file and remove it: nothing is left to recover."""
@@ -137,6 +170,17 @@ class Journal:
         self.path.unlink(missing_ok=True)
         with suppress(OSError):  # another execution of the run has begun its own
             self.path.parent.rmdir()
+
+
+def _reserve(descriptor: int, start: int, size: int) -> None:
+    """Have the disk hold `size` bytes from `start` on, and there nothing but zeros."""
+    os.ftruncate(descriptor, start)
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, start, size)
+        return
+    zeros = memoryview(bytes(size))
+    while zeros:
+        zeros = zeros[os.pwrite(descriptor, zeros, start + size - len(zeros)) :]
 
 
 _FREE = "free some space on the disk. What was finished before is kept"
@@ -174,7 +218,7 @@ def make_journal(root: Path, run: int, execution: int) -> Journal:
     try:
         for folder in (path.parents[1], path.parent):
             folder.mkdir(mode=0o700, exist_ok=True)
-        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+        flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
         return Journal(path, os.open(path, flags, 0o600))
     except OSError as error:
         raise _not_made(path, error) from error
@@ -192,12 +236,11 @@ def continue_journal(before: Path, execution: int) -> tuple[Journal, Story]:
     try:
         before.rename(path)
         story = read_journal(path)
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:
         raise _not_made(path, error) from error
     journal = Journal(path, descriptor, length=story.length, last=max(story.actions, default=0))
     try:
-        os.ftruncate(descriptor, story.length)
         for suspect in tuple(story.suspects()):
             journal.blame(suspect.number)
             suspect.blamed += 1
@@ -262,8 +305,9 @@ def _entries(data: bytes) -> Iterator[tuple[int, Any]]:
     """Yield each whole entry, and where it ends."""
     at = 0
     while at + _HEAD <= len(data):
-        end = at + _HEAD + int.from_bytes(data[at : at + _HEAD], "little")
-        if end > len(data):
+        size = int.from_bytes(data[at : at + _HEAD], "little")
+        end = at + _HEAD + size
+        if not size or end > len(data):
             return
         yield end, _decode(data[at + _HEAD : end])
         at = end

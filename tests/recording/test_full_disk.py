@@ -11,7 +11,8 @@ import trio
 import trouper
 from trouper.errors import StoreError, StoreFull
 from trouper.runtime.store._connections import Connections
-from trouper.runtime.workspace._journal import Journal
+from trouper.runtime.workspace import _journal
+from trouper.runtime.workspace._journal import Journal, read_journal
 
 env = trouper.TaskEnvironment("full")
 
@@ -22,25 +23,22 @@ async def small(n: int) -> int:
 
 
 class Disk:
-    """Refuses what the journal writes, from the moment that it is full."""
+    """Gives the journal no more room, from the moment that it is full."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.is_full = False
-        self.takes_a_part = False
-        self._write = os.write
-        monkeypatch.setattr("trouper.runtime.workspace._journal.os.write", self.write)
+        self._reserve = _journal._reserve
+        monkeypatch.setattr(_journal, "_ROOM", 1)
+        monkeypatch.setattr(_journal, "_reserve", self.reserve)
 
-    def write(self, descriptor: int, data: bytes) -> int:
-        if self.takes_a_part:
-            return self._write(descriptor, data[: len(data) // 2])
+    def reserve(self, descriptor: int, start: int, size: int) -> None:
         if self.is_full:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return self._write(descriptor, data)
+        self._reserve(descriptor, start, size)
 
 
-@pytest.mark.parametrize("part", [False, True])
 def test_a_full_disk_ends_the_run_as_failed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     disk = Disk(monkeypatch)
     reached: list[str] = []
@@ -48,9 +46,10 @@ def test_a_full_disk_ends_the_run_as_failed(
     @trouper.TaskEnvironment("filled").task
     async def fills() -> None:
         await small(1)
-        disk.is_full, disk.takes_a_part = not part, part
-        await small(2)
+        disk.is_full = True
         try:
+            for n in range(1_000):  # until there is no room left
+                await small(n)
             await trio.sleep_forever()
         finally:
             reached.append("finally")
@@ -62,7 +61,7 @@ def test_a_full_disk_ends_the_run_as_failed(
     assert (run.phase, run.executions()[0].error_code) == ("failed", "StoreFull")
     told = {each.name: each.phase for each in run.actions().walk()}
     assert told["fills/small-1"] == "completed"
-    disk.is_full = disk.takes_a_part = False
+    disk.is_full = False
 
     @trouper.TaskEnvironment("emptied").task(name="fills")
     async def goes_on() -> int:
@@ -101,7 +100,7 @@ def test_a_workflow_says_so_in_its_result(tmp_path: Path, monkeypatch: pytest.Mo
     @wf.task(depends_on="one")
     async def two(one: int) -> int:
         disk.is_full = True
-        return one + await small(1)
+        return one + sum([await small(n) for n in range(1_000)])
 
     result = trouper.run(wf, workspace=tmp_path)
     assert (result.status, type(result.error)) == ("failed", StoreFull)
@@ -144,7 +143,20 @@ def test_what_is_over_the_bound_of_a_journal_is_not_kept(
 
 def test_a_journal_may_be_closed_twice(tmp_path: Path) -> None:
     path = tmp_path / "journal"
-    journal = Journal(path, os.open(path, os.O_CREAT | os.O_WRONLY))
+    journal = Journal(path, os.open(path, os.O_CREAT | os.O_RDWR))
     journal.remove()
     journal.close()
     assert not path.exists()
+
+
+def test_where_the_system_reserves_no_room_zeros_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    path = tmp_path / "journal"
+    journal = Journal(path, os.open(path, os.O_CREAT | os.O_RDWR))
+    for n in range(10_000):
+        journal.begins(0, f"action-{n}", "task", None)
+    journal.close()
+    assert len(read_journal(path).actions) == 10_000
+    assert path.stat().st_size == read_journal(path).length
