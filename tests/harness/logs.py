@@ -38,3 +38,8 @@ def state_of(logger: logging.Logger) -> tuple[Any, ...]:
     """Return all that a program may have set up at a logger, for comparison."""
     handlers = [(each, each.level, list(each.filters)) for each in logger.handlers]
     return (logger.level, handlers, list(logger.filters), logger.propagate, logger.disabled)
+
+
+def stamp_on(record: Any) -> tuple[str, str, str, int]:
+    """Return what a record carries, as a program's own handler reads it."""
+    return (record.run, record.action, record.actor, record.attempt)
