@@ -9,7 +9,6 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from mimetypes import guess_type
 from pathlib import Path
 from typing import Any, Literal, TypeGuard, cast
 
@@ -65,6 +64,8 @@ def mime_of(name: str, form: Form) -> str:
 
 @lru_cache(maxsize=256)
 def _guessed(suffix: str) -> str | None:
+    from mimetypes import guess_type  # not with `import trouper`: it reads the system's lists
+
     guessed, encoding = guess_type(f"x{suffix}")
     return guessed if encoding is None else None
 

@@ -268,6 +268,22 @@ def test_on_open_is_told_before_the_first_record_and_after_a_compaction(tmp_path
     mine.close()
 
 
+def test_a_file_that_cant_be_looked_at_is_let_go(
+    manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest.append(artifact(1))
+
+    def refuse(_path: Any) -> Any:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("trouper.runtime.assets._append.os.stat", refuse)
+        with pytest.raises(trouper.AssetsReadOnly):
+            manifest.append(artifact(2))
+    manifest.append(artifact(3))
+    assert lines_of(manifest.path) == [artifact(1), artifact(3)]
+
+
 def test_what_on_open_refuses_writes_nothing(tmp_path: Path) -> None:
     def refuse() -> None:
         raise RuntimeError("no")

@@ -3,12 +3,14 @@
 import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 
 import trouper
 from trouper.runtime.assets import _incoming
+from trouper.runtime.assets._manifest import Manifest
 
 
 @pytest.fixture
@@ -151,6 +153,47 @@ def test_the_trace_of_a_task_that_failed_is_kept(
     with trouper.Workspace() as workspace:
         (trace,) = workspace.catalog.query_assets(kind="error_trace")
         assert "OSError: no network" in trace.load()
+
+
+def test_a_run_that_keeps_nothing_has_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing on disk until needed."""
+    monkeypatch.chdir(tmp_path)
+    env = trouper.TaskEnvironment("env")
+
+    @env.task
+    async def root() -> int:
+        return 1
+
+    assert trouper.with_runcontext().run(root).outputs() == (1,)
+    with trouper.Workspace() as workspace:
+        assert not (workspace.path / "projects").exists()
+        assert workspace.catalog.query_assets() == []
+
+
+async def test_a_manifest_that_cant_be_written_anew_holds_all_the_same(
+    workspace: trouper.Workspace,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def refuse(*_args: Any, **_named: Any) -> None:
+        raise trouper.AssetsFull("no room")
+
+    wf = trouper.Workflow()
+
+    @wf.task
+    async def train(ctx: trouper.TaskContext) -> None:
+        ctx.artifact.save("x", b"")
+
+    with workspace:
+        run = workspace.project("p").experiment("e").run(id="r")
+        with monkeypatch.context() as patch:
+            patch.setattr(Manifest, "compact", refuse)
+            (await wf.execute(run=run)).unwrap()
+        assert "is not compacted: no room" in caplog.text
+        assert run.phase == "completed"
+        assert len(workspace.catalog.query_assets(name="x")) == 1
 
 
 async def test_what_cant_be_kept_at_the_end_makes_the_run_failed(
