@@ -8,18 +8,27 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TextIO
 
 
-def serve(tasks: Mapping[str, Any], run: Callable[..., int], about: Mapping[str, object]) -> None:
+def take_stdout() -> TextIO:
+    """Return where answers go: what anybody prints from now on must not get between them."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    return answers
+
+
+def serve(
+    answers: TextIO,
+    tasks: Mapping[str, Any],
+    run: Callable[..., int],
+    about: Mapping[str, object],
+) -> None:
     """Say what this is, then run tasks until stdin ends.
 
     Args:
         run: runs a task and returns its output, a count.
     """
-    # What tasks print must not get between the answers.
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
 
     def say(answer: Mapping[str, object]) -> None:
         print(json.dumps(answer), file=answers, flush=True)

@@ -4,7 +4,7 @@ from typing import Any
 
 import trouper
 
-from ._serve import serve
+from ._serve import serve, take_stdout
 
 env = trouper.TaskEnvironment("bench")
 
@@ -46,6 +46,7 @@ def run(task: Any, *args: int) -> int:
 
 if __name__ == "__main__":
     serve(
+        take_stdout(),
         {"one_by_one": one_by_one, "side_by_side": side_by_side, "with_list": with_list},
         run,
         {"version": "here"},

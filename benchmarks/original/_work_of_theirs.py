@@ -6,7 +6,8 @@ import sys
 from typing import Any, TypeVar
 
 sys.path.insert(0, __file__.rpartition("/")[0])
-serve: Any = importlib.import_module("_serve").serve
+_serve: Any = importlib.import_module("_serve")
+answers = _serve.take_stdout()  # first: the SDK may print while it is imported
 sdk: Any = importlib.import_module("flyte")
 
 env = sdk.TaskEnvironment("bench")
@@ -57,7 +58,8 @@ def run(task: Any, *args: int) -> int:
 
 if __name__ == "__main__":
     sdk.init()
-    serve(
+    _serve.serve(
+        answers,
         {"one_by_one": one_by_one, "side_by_side": side_by_side, "with_list": with_list},
         run,
         {"version": getattr(sdk, "__version__", "?")},
