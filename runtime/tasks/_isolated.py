@@ -6,12 +6,13 @@ good order; its end is waited for.
 """
 
 import io
+import logging
 import pickle
 import socket
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from subprocess import Popen
+from subprocess import Popen, TimeoutExpired
 from time import time
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -39,6 +40,11 @@ from .errors import RuntimeUserError
 
 if TYPE_CHECKING:
     from ._work import Ended
+
+GRACE = 10.0
+"""Seconds that the process has after its run to end."""
+
+log = logging.getLogger("trouper")
 
 _CHILD = "from trouper.runtime.tasks._isolated_child import serve; serve({})"
 
@@ -132,7 +138,7 @@ class IsolatedWork:
                     await link.send_all(self._job)
                     answer = await _receive(link)
                 self._has_ended = True
-                await trio.to_thread.run_sync(process.wait)
+                await trio.to_thread.run_sync(_wait_for, process, self._context.run_name)
             nursery.cancel_scope.cancel()
         return self._read(answer, process.returncode)
 
@@ -157,6 +163,10 @@ class IsolatedWork:
     # -- the answer --------------------------------------------------------------------------
 
     def _read(self, answer: Answer | None, code: int) -> "Ended":
+        if answer is None and self._order is not None:
+            # Interrupted before it could hear of it in words.
+            self._note("cancelled")
+            return "cancelled", Outputs(), None
         if answer is None:
             self._note("failed")
             return "failed", Outputs(), ProcessError(_died(self._context.run_name, code))
@@ -236,6 +246,21 @@ def _start(theirs: socket.socket) -> "Popen[bytes]":
     # sys.path of this process: where it finds trouper, the other one does.
     code = f"import sys; sys.path[:] = {sys.path!r}; {_CHILD.format(descriptor)}"
     return Popen([sys.executable, "-c", code], pass_fds=[descriptor])
+
+
+def _wait_for(process: "Popen[bytes]", name: str) -> None:
+    """Wait for the end of a process whose run has ended; one that stays is killed."""
+    try:
+        process.wait(GRACE)
+    except TimeoutExpired:
+        log.warning(
+            "the run %r has ended, but not its process: a thread that it has started goes on; "
+            "it is killed after %g s",
+            name,
+            GRACE,
+        )
+        process.kill()
+        process.wait()
 
 
 async def _say(link: trio.SocketStream, order: str) -> None:

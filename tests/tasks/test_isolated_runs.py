@@ -17,6 +17,9 @@ import trio
 import trouper
 from harness.command import PATIENCE, read_until
 from trouper.errors import RuntimeUserError, TaskTimeout
+from trouper.runtime.settings._init import current
+from trouper.runtime.tasks import _isolated
+from trouper.runtime.tasks._parameters import check_parameters
 
 env = trouper.TaskEnvironment("isolated")
 wf = trouper.Workflow("isolated_graph")
@@ -64,6 +67,12 @@ async def fails(kind: str) -> Any:
     if kind == "lock":
         return threading.Lock()
     return None
+
+
+@env.task
+async def leaves_a_thread() -> int:
+    threading.Thread(target=threading.Event().wait).start()
+    return 1
 
 
 @env.task
@@ -189,6 +198,24 @@ def test_sys_exit_passes() -> None:
 def test_a_process_that_dies_is_told() -> None:
     with pytest.raises(trouper.ProcessError, match="ended by signal 9 before it told"):
         isolated.run(fails, "dies")
+
+
+def test_a_process_that_stays_when_its_run_has_ended_is_killed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As with a thread that nobody stops. Nothing outlives the run (X6)."""
+    monkeypatch.setattr(_isolated, "GRACE", 0.1)
+    assert isolated.run(leaves_a_thread).outputs() == (1,)
+    assert "not its process: a thread that it has started goes on" in caplog.text
+
+
+def test_one_that_is_interrupted_before_it_can_hear_is_cancelled() -> None:
+    context = trouper.RunContext(run_name="early")
+    work = _isolated.IsolatedWork(
+        (double, (), {}), double, ((1,), {}), context, check_parameters(None, {}), current()
+    )
+    work.cancel("interrupted")
+    assert work._read(None, -2)[0] == work.actions().phase == "cancelled"
 
 
 def test_what_can_t_go_there_is_refused_at_once() -> None:
