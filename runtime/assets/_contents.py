@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Literal, TypeGuard, cast
 
 import msgspec
-from attrs import frozen
 
 from ._errors import AssetDataError
 
@@ -30,8 +29,7 @@ _MIME: Mapping[Form, str] = {
 BYTES = (bytes, bytearray, memoryview)
 
 
-@frozen
-class Contents:
+class Contents(msgspec.Struct, frozen=True):
     """What will be written: `chunks` is read once."""
 
     chunks: Iterable[bytes | bytearray | memoryview]
