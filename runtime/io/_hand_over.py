@@ -6,14 +6,16 @@ Tasks whose annotations leave no room for a frame know nothing of this file.
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from functools import wraps
 from inspect import isawaitable
-from typing import Any, Literal, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard, cast
 
 from attrs import frozen
 
 from ...actors._current import current_context
 from .._shape import Shape
-from ._dataframe import DataFrame
 from ._handing import Rules, Step, Want, Wants, is_frame, step_in, step_out, want_of, wants_of
+
+if TYPE_CHECKING:
+    from ._dataframe import DataFrame
 
 Function = Callable[..., Any]
 Key = int | str
@@ -193,13 +195,19 @@ def _members(value: Any) -> tuple[Any, ...]:
 def _do(args: tuple[Any, ...], named: dict[str, Any], todo: tuple[Key, Step, str]) -> Any:
     key, step, name = todo
     value = args[key] if isinstance(key, int) else named[key]
-    return DataFrame.save(name, value) if step == "save" else value.read(step)
+    return _class().save(name, value) if step == "save" else value.read(step)
 
 
 async def _ado(args: tuple[Any, ...], named: dict[str, Any], todo: tuple[Key, Step, str]) -> Any:
     key, step, name = todo
     value = args[key] if isinstance(key, int) else named[key]
-    return await (DataFrame.asave(name, value) if step == "save" else value.aread(step))
+    return await (_class().asave(name, value) if step == "save" else value.aread(step))
+
+
+def _class() -> "type[DataFrame]":
+    from ._dataframe import DataFrame  # slow, and few tasks need it
+
+    return DataFrame
 
 
 def _put(

@@ -13,8 +13,7 @@ from typing import Any, Literal, Union, cast, get_args, get_origin
 
 from attrs import frozen
 
-from ._dataframe import DataFrame
-from ._kinds import Kind, kind_of_class
+from ._kinds import Kind, is_reference, kind_of_class
 
 Form = Literal["native", "reference", "either"]
 
@@ -37,7 +36,7 @@ def want_of(hint: Any) -> Want | None:
     """Return what an annotation says of data frames; None: there is no room, or for several."""
     if hint is Any or hint is object:
         return EITHER
-    if hint is DataFrame:
+    if is_reference(hint):
         return Want("reference")
     kind = kind_of_class(hint)
     if kind is not None:
@@ -64,21 +63,26 @@ def with_room(hint: Any) -> Any:
     if get_origin(hint) is tuple:
         return tuple[tuple(with_room(each) for each in get_args(hint))]  # type: ignore[misc]  # made up here
     want = want_of(hint)
-    return hint | DataFrame if want is not None and want.form == "native" else hint
+    if want is None or want.form != "native":
+        return hint
+    from ._dataframe import DataFrame  # slow, and few tasks need it
+
+    return hint | DataFrame
 
 
 def is_frame(value: object) -> bool:
     """Return whether a value is a data frame, native or by reference."""
-    return _kind(value) is not None
+    return frame_kind(value) is not None
 
 
-def _kind(value: object) -> Kind | Literal["reference"] | None:
+def frame_kind(value: object) -> Kind | Literal["reference"] | None:
+    """Return what a value is, if it is a data frame."""
     return _kind_of_type(cast("Any", type(value)))
 
 
 @lru_cache(maxsize=1024)
 def _kind_of_type(cls: type[Any]) -> Kind | Literal["reference"] | None:
-    if cls is DataFrame:
+    if is_reference(cls):
         return "reference"
     return next((found for each in cls.__mro__ if (found := kind_of_class(each))), None)
 
@@ -99,19 +103,19 @@ Step = Kind | Literal["save"]
 
 def step_in(want: Want | None, value: object, rules: Rules) -> Step | None:
     """Return what is done to an argument; None: it is handed on as it is."""
-    kind = _kind(value)
+    kind = frame_kind(value)
     if kind is None or want is None:
         return None
     form = want.form
     if form == "either":
         form = "native" if rules.preserve else "reference"
     if kind == "reference":
-        return None if form == "reference" else want.kind or cast("DataFrame", value).kind
+        return None if form == "reference" else want.kind or cast("Any", value).kind
     return "save" if form == "reference" else None
 
 
 def step_out(want: Want | None, value: object, rules: Rules) -> Step | None:
     """Return what is done to a result, or to a member of one."""
     if rules.is_root and not rules.preserve:
-        return "save" if _kind(value) not in (None, "reference") else None
+        return "save" if frame_kind(value) not in (None, "reference") else None
     return step_in(want, value, rules)

@@ -18,6 +18,7 @@ _CLASSES: Final[Mapping[tuple[str, str], Kind]] = {
     ("polars", "DataFrame"): "polars",
     ("pyarrow", "Table"): "arrow",
 }
+_REFERENCE = ("trouper", "DataFrame")
 _ROWS = 1 << 17
 """Rows of one row group: what is in memory of a file that is read or written in batches."""
 
@@ -27,6 +28,11 @@ def kind_of_class(cls: object) -> Kind | None:
     if not isinstance(cls, type):
         return None
     return _CLASSES.get((cls.__module__.partition(".")[0], cls.__name__))
+
+
+def is_reference(cls: object) -> bool:
+    """Return whether a class is `trouper.io.DataFrame`, which this must not import to know."""
+    return isinstance(cls, type) and (cls.__module__.partition(".")[0], cls.__name__) == _REFERENCE
 
 
 def kind_of(value: object) -> Kind | None:

@@ -7,7 +7,6 @@ name when it is whole.
 import hashlib
 import os
 import secrets
-import shutil
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -98,6 +97,8 @@ class LocalStorage:
         yield from files
 
     def remove(self, folder: Location) -> None:
+        import shutil  # slow, and most runs have nothing to remove
+
         shutil.rmtree(folder.local, ignore_errors=True)
 
     def probe(self, folder: Location) -> None:

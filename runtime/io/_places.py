@@ -2,8 +2,6 @@
 
 import re
 import secrets
-import shutil
-import tempfile
 from pathlib import Path
 from typing import cast
 
@@ -12,7 +10,7 @@ from attrs import define, evolve
 from ...actors._current import current_context
 from ...actors._run_context import RunContext
 from ._errors import NoStorage
-from ._local import make_folder
+from ._local import LOCAL, make_folder
 from ._location import Location, parse_location
 from ._storage import storage_of
 
@@ -77,8 +75,8 @@ class Places:
 
     def close(self) -> None:
         """End the run: what was made up for it goes."""
-        if self.scratch is not None:
-            shutil.rmtree(self.scratch, ignore_errors=True)
+        if self.scratch is not None and self.scratch.exists():
+            LOCAL.remove(Location("file", "", str(self.scratch)))
 
 
 def _nowhere(parameter: str) -> str:
@@ -110,7 +108,9 @@ def settle_places(run: RunContext, root: Path | None) -> RunContext:
     """
     label = f"{run.run_name[:_LONGEST_LABEL]}-{secrets.token_hex(4)}"
     if root is None:
-        scratch = Path(tempfile.gettempdir()) / f"trouper-{label}"
+        from tempfile import gettempdir  # slow, and few runs need it
+
+        scratch = Path(gettempdir()) / f"trouper-{label}"
     else:
         scratch = root.absolute() / "base" / label
     raw = run.raw_data_path

@@ -13,8 +13,7 @@ from typing import Any, Literal, Union, cast, get_args, get_origin
 import msgspec
 
 from .._convert_message import convert_value
-from ..io._dataframe import DataFrame
-from ..io._handing import is_frame, want_of
+from ..io._handing import frame_kind, want_of
 
 Check = Callable[[Any], Any]
 """Gives back the value, converted if that was needed; raises TypeError."""
@@ -59,7 +58,8 @@ def make_argument_check(hint: Any, *, owner: str) -> Check | None:
 
     def check_frame(value: Any) -> Any:
         # A native frame of another kind than the annotation's is refused as anything else is.
-        if isinstance(value, DataFrame) if is_native else is_frame(value):
+        kind = frame_kind(value)
+        if kind == "reference" if is_native else kind is not None:
             return value
         return check(value)
 

@@ -18,16 +18,19 @@ else:
 
         public = {key: value for key, value in vars(_face).items() if not key.startswith("_")}
         # `from . import errors` would ask for the attribute first, and so come here again.
-        for module in ("errors", "io"):
-            public[module] = import_module(f".{module}", __name__)
+        public["errors"] = import_module(".errors", __name__)
         globals().update(public)
         return globals()
 
     def __getattr__(name):
+        if name == "io":  # few need it, so it does not come with the rest
+            from importlib import import_module
+
+            return import_module(".io", __name__)
         is_special = name.startswith("__") and name != "__all__"
         if is_special or name not in _load():
             raise AttributeError(f"module 'trouper' has no attribute {name!r}")
         return globals()[name]
 
     def __dir__():
-        return sorted(_load())
+        return sorted({*_load(), "io"})

@@ -185,7 +185,9 @@ def test_what_few_need_is_not_imported(tmp_path: Path) -> None:
     code = """
         import sys
         import trouper
-        trouper.io.File, trouper.io.DataFrame
+        assert "io" in dir(trouper) and trouper.Workflow
+        assert "trouper.runtime.io._file" not in sys.modules
+        assert trouper.io.File and trouper.io.DataFrame
 
         @trouper.TaskEnvironment("light").task
         async def root() -> trouper.io.File:
