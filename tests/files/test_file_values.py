@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import pickle
 import stat
 from array import array
 from collections.abc import AsyncIterator, Iterator
@@ -330,6 +331,7 @@ def test_it_encodes_as_its_address() -> None:
     }
     assert msgspec.convert(plain, File | trouper.io.Dir) == file  # the tag tells which
     assert {file: 1}[msgspec.convert(plain, File)] == 1
+    assert pickle.loads(pickle.dumps(file)) == file
 
 
 @pytest.mark.parametrize("uri", ["/tmp/a", "file:///a/../b", "s3:/x", "http://host/a", ""])

@@ -262,6 +262,30 @@ def test_a_cached_file_is_taken_again_unless_it_is_gone(tmp_path: Path) -> None:
     assert made == [3, -1, 3]  # what is in it is the same, so what was made of it is, too
 
 
+def test_a_run_that_is_recovered_does_again_what_gave_a_file_that_is_gone(tmp_path: Path) -> None:
+    made: list[str] = []
+    tasks = env()
+
+    @tasks.task
+    def make(name: str) -> File:
+        made.append(name)
+        return File.save(name, "text", keep=name == "kept")
+
+    @tasks.task
+    async def root() -> str:
+        kept, passed = await make.aio("kept"), await make.aio("passed")
+        if len(made) == 2:
+            raise LookupError("fails the first time")
+        return kept.read_text() + passed.read_text()
+
+    runner = trouper.with_runcontext(name="r")
+    with pytest.raises(trouper.errors.RuntimeUserError, match="fails the first time"):
+        runner.run(root)
+    run = trouper.recover("r", root)
+    assert run.outputs() == ("texttext",)
+    assert made == ["kept", "passed", "passed"]
+
+
 def test_references_are_looked_for_where_values_are() -> None:
     from trouper.runtime.io._references import gone_in, revived
 
