@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from ...actors._secret import masked
+
 if TYPE_CHECKING:
     from ..store._records import Claim
     from ..store._store import Store
@@ -13,7 +15,7 @@ _STAYS = "results are recorded and stay; set one to None instead"
 class KeptResults(dict[str, Any]):
     """A dict whose values are recorded as they are set. Any thread may use it.
 
-    A value is read as it is recorded: plain data, tuples as lists.
+    A value is read as it is recorded: plain data, tuples as lists, asterisks for secrets.
     """
 
     _place: "tuple[Store, Claim] | None" = None
@@ -37,7 +39,7 @@ class KeptResults(dict[str, Any]):
         """
         if self._place is not None:
             store, claim = self._place
-            value = store.results.set(claim, key, value)
+            value = store.results.set(claim, key, masked(value))
         super().__setitem__(key, value)
 
     def setdefault(self, key: str, default: Any = None) -> Any:

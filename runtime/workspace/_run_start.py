@@ -170,7 +170,7 @@ class RunStart:
         self._logging.close()
         self._results.unbind()
         self._note(self._keep_error, end)
-        outputs = show([list(opened.outputs), list(opened.outputs.values())])
+        outputs = show([list(opened.outputs), masked(tuple(opened.outputs.values()))])
         failure = opened.tracked.finish(end.phase, outputs=outputs, error=end.error)
         close_places(self.context)
         return failure or self._note(self._write_file)

@@ -50,6 +50,23 @@ async def test_a_secret_is_not_recorded_and_has_to_be_given_again(experiment: An
     assert (await etl.execute(run=run.resume(config))).ok
 
 
+async def test_no_secret_is_recorded_with_results_and_outputs(experiment: Any) -> None:
+    wf = trouper.Workflow("leaky")
+
+    @wf.task
+    async def leak(ctx: trouper.TaskContext) -> list[str]:
+        text = f"the token is {ctx.config['token'].reveal()}"
+        ctx.set_result("token", {"told": [text]})
+        return [text]
+
+    run = experiment.run(id="r")
+    result = await wf.execute(run=run.start({"token": trouper.Secret("hunter22")}))
+    assert result.outputs["leak"] == ["the token is hunter22"]
+    assert run.outputs()[0] == ["the token is ***"]
+    assert run.results == {"token": {"told": ["the token is ***"]}}
+    assert b"hunter22" not in (run.path / "run.json").read_bytes()
+
+
 async def test_equal_runs_of_two_experiments_keep_apart(experiment: Any) -> None:
     """F14: equal experiment names in two projects collided."""
     other = experiment.workspace.project("q").experiment("e").run(id="r")
