@@ -1,6 +1,7 @@
 """What is recorded of a run that `with_runcontext` starts, and where."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -210,3 +211,56 @@ def test_a_place_that_may_not_be_written_is_told_before_anything_runs(tmp_path: 
     with pytest.raises(TypeError, match="takes int"):
         trouper.with_runcontext(workspace=tmp_path / "unmade").run(double, "x")
     assert not (tmp_path / "unmade").exists()
+
+
+def test_a_graph_takes_either_a_context_or_a_workspace(tmp_path: Path) -> None:
+    wf = trouper.Workflow("graph")
+
+    @wf.task
+    async def one() -> int:
+        return 1
+
+    context = trouper.RunContext(run_name="mine")
+    with pytest.raises(ValueError, match="run_context and workspace can't both be given"):
+        trouper.run(wf, run_context=context, workspace=tmp_path)
+    assert trouper.run(wf, run_context=context).run_name == "mine"
+    assert list(tmp_path.iterdir()) == []
+    assert trouper.run(wf, workspace=tmp_path).ok
+    assert len(trouper.Workspace(tmp_path).runs()) == 1
+
+
+def test_a_graph_in_memory_is_not_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TROUPER_HOME", str(tmp_path / "home"))
+    wf = trouper.Workflow("graph")
+
+    @wf.task
+    async def one() -> int:
+        return 1
+
+    assert trouper.run(wf, workspace=False).ok
+    assert trio.run(wf.execute).ok
+    assert not (tmp_path / "home").exists()
+    assert trouper.run(wf).ok
+    assert (tmp_path / "home" / "trouper.db").exists()
+
+
+def test_calls_with_one_task_and_no_key_are_told_apart_by_nothing_else(tmp_path: Path) -> None:
+    """What they were given can't be compared: done again, rather than mixed up."""
+    calls: list[int] = []
+
+    @env.task(name="applies")
+    async def applies(function: Any, n: int) -> int:
+        calls.append(n)
+        return int(function(n))
+
+    @env.task(name="applies_both")
+    async def applies_both() -> int:
+        total = await applies(lambda n: n, 1) + await applies(lambda n: -n, 2)
+        if len(calls) == 2:
+            raise OSError
+        return total
+
+    with pytest.raises(RuntimeUserError):
+        trouper.with_runcontext(name="r", workspace=tmp_path).run(applies_both)
+    assert trouper.recover("r", applies_both, workspace=tmp_path).outputs() == (-1,)
+    assert calls == [1, 2, 1, 2]
