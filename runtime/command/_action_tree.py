@@ -1,13 +1,17 @@
 """The actions of a run as lines of a tree, never more of them than there is room for."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
 from attrs import define, field, frozen
 
 from .._cli_text import count, plain
 from ..tasks._action import ActionReport, Phase
+from ..tasks._calls import calls_of
+from ..tasks._glance import Glance, glance
+from ..tasks._run import TaskRun
+from ..tasks._work import TaskWork
 
 _DEPTH = 20
 """Levels that are indented; names tell the rest."""
@@ -37,7 +41,13 @@ class _Node:
     below: "list[_Node]" = field(factory=list["_Node"])
 
 
-def tree_lines(root: ActionReport, *, most: int, now: float | None = None) -> Sequence[Line]:
+def tree_lines(
+    root: ActionReport,
+    *,
+    most: int,
+    now: float | None = None,
+    left_out: Mapping[str, int] | None = None,
+) -> Sequence[Line]:
     """Return the tree below an action, in `most` lines at most.
 
     What goes on, has failed or was tried again is shown first; of what has completed, as much as
@@ -45,12 +55,13 @@ def tree_lines(root: ActionReport, *, most: int, now: float | None = None) -> Se
 
     Args:
         now: seconds since the epoch, for what goes on; None: the time.
+        left_out: completed calls of an action, by its name, that are not in the tree.
     """
     node = _nodes(root)
     when = time.time() if now is None else now
     lines: list[Line] = []
     for settled in _MOST_SETTLED:
-        lines = list(islice(_lines(node, settled, when), most + 1))
+        lines = list(islice(_lines(node, settled, when, left_out or {}), most + 1))
         if len(lines) <= most:
             return lines
     return [*lines[: most - 1], Line(0, "and more", None)]
@@ -68,7 +79,9 @@ def _nodes(root: ActionReport) -> _Node:
     return order[0]
 
 
-def _lines(root: _Node, most_settled: int, now: float) -> Iterator[Line]:
+def _lines(
+    root: _Node, most_settled: int, now: float, elsewhere: Mapping[str, int]
+) -> Iterator[Line]:
     waiting: list[tuple[_Node | Line, int]] = [(root, 0)]
     while waiting:
         node, depth = waiting.pop()
@@ -82,7 +95,7 @@ def _lines(root: _Node, most_settled: int, now: float) -> Iterator[Line]:
             kept = {id(each) for each in settled}
         shown = [each for each in node.below if not each.is_settled or id(each) in kept]
         waiting += [(each, depth + 1) for each in reversed(shown)]
-        left_out = len(node.below) - len(shown)
+        left_out = len(node.below) - len(shown) + elsewhere.get(node.report.name, 0)
         if left_out:
             text = f"{count(left_out, 'call')} completed"
             waiting.append((Line(min(depth + 1, _DEPTH), text, None), depth))
@@ -122,8 +135,8 @@ def plain_line(line: Line, indent: str = "  ") -> str:
 class Tally:
     """How many actions are in each phase, and some that go on."""
 
-    counts: dict[Phase, int]
-    running: tuple[str, ...]
+    counts: Mapping[Phase, int]
+    running: Sequence[str]
     """Names of the first few that go on and wait for no call of theirs."""
 
     def text(self) -> str:
@@ -136,15 +149,22 @@ class Tally:
         return ", ".join(parts)
 
 
-def tally(root: ActionReport, most: int = 4) -> Tally:
+def tally(glance: Glance) -> Tally:
     """Return what there is to say of a tree in one line."""
+    return Tally(glance.counts, [plain(each, 80) for each in glance.running])
+
+
+def glance_at(run: TaskRun, most: int) -> Glance:
+    """Return some of a run's actions: `most` calls of each that go on, and that have completed."""
+    if isinstance(run.work, TaskWork):
+        root = next(iter(calls_of(run.context).roots.values()))
+        return glance(root, most)
+    return whole_at_a_glance(run.actions())  # it is elsewhere, and tells when it has ended
+
+
+def whole_at_a_glance(root: ActionReport) -> Glance:
+    """Return a glance that has all of a tree."""
     counts: dict[Phase, int] = {}
-    running: list[str] = []
-    order = [root]
-    for each in order:
-        order.extend(each.children)
+    for each in root.walk():
         counts[each.phase] = counts.get(each.phase, 0) + 1
-        waits = any(child.phase == "running" for child in each.children)
-        if each.phase == "running" and not waits and len(running) < most:
-            running.append(plain(each.name, 80))
-    return Tally(counts, tuple(running))
+    return Glance(root=root, left_out={}, counts=counts, running=())

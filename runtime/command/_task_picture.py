@@ -8,9 +8,10 @@ from rich.text import Text
 
 from .._cli_live import LiveView
 from .._cli_text import plain
-from ..tasks._action import ActionReport, Phase
+from ..tasks._action import Phase
+from ..tasks._glance import Glance
 from ..tasks._run import TaskRun
-from ._action_tree import Line, tally, tree_lines
+from ._action_tree import Line, glance_at, tally, tree_lines
 
 _AROUND = 3
 """Lines of the picture that are no actions."""
@@ -37,12 +38,14 @@ class LiveTaskView(LiveView):
 
         def look(rows: int) -> Group:
             seconds = time.monotonic() - self._began
-            return draw_actions(run.name, run.actions(), seconds=seconds, rows=rows - _AROUND)
+            return draw_actions(
+                run.name, glance_at(run, rows), seconds=seconds, rows=rows - _AROUND
+            )
 
         await self.follow(look)
 
 
-def draw_actions(name: str, root: ActionReport, *, seconds: float, rows: int) -> Group:
+def draw_actions(name: str, glance: Glance, *, seconds: float, rows: int) -> Group:
     """Return the picture of a run of a task.
 
     Args:
@@ -50,10 +53,11 @@ def draw_actions(name: str, root: ActionReport, *, seconds: float, rows: int) ->
     """
     head = Text.assemble(
         (plain(name), "bold"),
-        f"  {root.phase} {seconds:.1f} s  {tally(root).text()}  ",
+        f"  {glance.root.phase} {seconds:.1f} s  {tally(glance).text()}  ",
         ("Ctrl-C cancels", "dim"),
     )
-    return Group(head, *map(_text, tree_lines(root, most=max(1, rows))))
+    lines = tree_lines(glance.root, most=max(1, rows), left_out=glance.left_out)
+    return Group(head, *map(_text, lines))
 
 
 def _text(line: Line) -> Text:

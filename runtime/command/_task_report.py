@@ -13,7 +13,7 @@ from ..tasks._action import ActionReport
 from ..tasks._outputs import Outputs
 from ..tasks._run import TaskRun
 from ..tasks.errors import RuntimeUserError
-from ._action_tree import plain_line, tree_lines
+from ._action_tree import glance_at, plain_line, tree_lines
 
 _ACTIONS = 100
 """Lines of the tree that a person gets; JSON has all actions."""
@@ -39,7 +39,9 @@ def closing_lines(ended: Ended) -> Iterator[str]:
     )
     if run.phase == "cancelled" and run.reason:
         yield f"  {plain(run.reason)}"
-    yield from (plain_line(each) for each in tree_lines(run.actions(), most=_ACTIONS))
+    seen = glance_at(run, _ACTIONS)
+    lines = tree_lines(seen.root, most=_ACTIONS, left_out=seen.left_out)
+    yield from map(plain_line, lines)
     if run.phase == "completed":
         yield from (f"{plain(name)} = {shown(value)}" for name, value in run.outputs().items())
     error = run.error

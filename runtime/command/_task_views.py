@@ -6,7 +6,7 @@ from typing import TextIO
 from .._cli_plain import PlainView
 from .._cli_text import plain
 from ..tasks._run import TaskRun
-from ._action_tree import tally
+from ._action_tree import glance_at, tally
 
 
 class PlainTaskView(PlainView):
@@ -25,6 +25,6 @@ class PlainTaskView(PlainView):
 
 def status_line(run: TaskRun, seconds: float) -> str:
     """Return one line: how far it is, and what it does."""
-    found = tally(run.actions())
+    found = tally(glance_at(run, 0))
     at = f": {', '.join(found.running)}" if found.running else ""
     return f"[{seconds:6.1f} s] {run.phase}, {found.text()}{at}"

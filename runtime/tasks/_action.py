@@ -153,7 +153,8 @@ _set = object.__setattr__
 CallContext.__module__ = "trouper"
 
 
-def _phase_of(action: Action) -> Phase:
+def phase_of(action: Action) -> Phase:
+    """Return the phase that is told of an action."""
     caller = action.parent
     if action.phase == "waiting" and caller is not None and caller.ended:
         return "cancelled"  # its caller has never awaited it, or was cancelled before
@@ -205,22 +206,28 @@ def report(root: Action) -> ActionReport:
         # A copy: another thread may be calling.
         order.extend(tuple(each.children.values()) if each.children else ())
     made: dict[int, ActionReport] = {}
-    over = root.calls.interruptible
     for each in reversed(order):
         below = tuple(each.children.values()) if each.children else ()
-        made[id(each)] = ActionReport(
-            name=each.name,
-            task=each.task,
-            phase=_phase_of(each),
-            attempts=each.attempts,
-            started=each.started,
-            ended=each.ended,
-            error=each.error,
-            group=each.group,
-            queue=None if each.seat is None else each.seat.queue.name,
-            is_cached=each.is_cached,
-            interruptible=each.interruptible if over is None else over,
-            # One that was called since the list above was made is not in it.
-            children=tuple(made[id(child)] for child in below if id(child) in made),
-        )
+        # One that was called since the list above was made is not in it.
+        children = tuple(made[id(child)] for child in below if id(child) in made)
+        made[id(each)] = report_above(each, children)
     return made[id(root)]
+
+
+def report_above(action: Action, children: tuple[ActionReport, ...]) -> ActionReport:
+    """Return the report of one action, above these of its calls."""
+    over = action.calls.interruptible
+    return ActionReport(
+        name=action.name,
+        task=action.task,
+        phase=phase_of(action),
+        attempts=action.attempts,
+        started=action.started,
+        ended=action.ended,
+        error=action.error,
+        group=action.group,
+        queue=None if action.seat is None else action.seat.queue.name,
+        is_cached=action.is_cached,
+        interruptible=action.interruptible if over is None else over,
+        children=children,
+    )

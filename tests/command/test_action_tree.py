@@ -15,10 +15,17 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trouper
 from harness.command import PATIENCE, on_terminal, read_until, started, write
-from trouper.runtime.command._action_tree import plain_line, tally, tree_lines
+from trouper.runtime.command._action_tree import (
+    plain_line,
+    tally,
+    tree_lines,
+    whole_at_a_glance,
+)
 from trouper.runtime.command._task_picture import LiveTaskView, draw_actions
 from trouper.runtime.command._task_views import PlainTaskView, status_line
-from trouper.runtime.tasks._action import ActionReport, Phase
+from trouper.runtime.tasks._action import Action, ActionReport, Phase, report
+from trouper.runtime.tasks._calls import Calls
+from trouper.runtime.tasks._glance import glance
 
 PHASES: tuple[Phase, ...] = ("waiting", "running", "completed", "failed", "cancelled")
 
@@ -108,7 +115,7 @@ def test_a_deep_tree_costs_no_stack() -> None:
     for _ in range(3_000):
         root = action("root", "completed", root)
     assert len(tree_lines(root, most=5_000)) == 3_001
-    assert tally(root).counts == {"completed": 3_001}
+    assert tally(whole_at_a_glance(root)).counts == {"completed": 3_001}
 
 
 def test_names_from_outside_are_harmless() -> None:
@@ -116,16 +123,57 @@ def test_names_from_outside_are_harmless() -> None:
     assert texts(root, 3) == [r"  root\x1b[2J  running  3.0 s"]
 
 
-def test_a_tally_names_what_waits_for_no_call() -> None:
-    found = tally(wide(2, action("root/b-1", "running", action("root/b-1/c-1", "running"))))
-    assert found.text() == "2 of 5 actions done, 3 running"
-    assert found.running == ("root/b-1/c-1",)
+def called(name: str, parent: Action | None, phase: Phase = "completed") -> Action:
+    made = Action(name, "t", Calls() if parent is None else parent.calls, parent, None)
+    made.calls.add(made)
+    made.phase, made.attempts = phase, 1
+    return made
+
+
+def test_a_glance_counts_all_and_gives_some() -> None:
+    root = called("root", None, "running")
+    for number in range(100):
+        call = called(f"root/a-{number}", root)
+        called(f"root/a-{number}/x-1", call)
+    busy = called("root/b-1", root, "running")
+    called("root/b-1/c-1", busy, "running")
+    called("root/d-1", root, "failed")
+    seen = glance(root, 2)
+    assert seen.counts == {"completed": 200, "running": 3, "failed": 1}
+    assert seen.running == ["root/b-1/c-1"]
+    assert [each.name for each in seen.root.walk()] == [
+        *("root", "root/a-98", "root/a-99", "root/b-1", "root/d-1", "root/b-1/c-1"),
+    ]
+    assert seen.left_out == {"root": 98, "root/a-98": 1, "root/a-99": 1}
+    assert tally(seen).text() == "200 of 204 actions done, 3 running, 1 failed"
+    lines = [plain_line(each) for each in tree_lines(seen.root, most=9, left_out=seen.left_out)]
+    assert [line.split("  completed")[0] for line in lines[1:3]] == [
+        "    98 calls completed",
+        "    a-98",
+    ]
+    assert len(glance(root, 1_000).root.walk()) == 104  # what lies below a-1 is only counted
+
+
+@given(st.data(), st.integers(0, 5))
+def test_a_glance_is_a_part_of_the_whole(data: st.DataObject, most: int) -> None:
+    root = called("root", None, data.draw(st.sampled_from(PHASES)))
+    order = [root]
+    for each in order[:20]:
+        for number in range(data.draw(st.integers(0, 4))):
+            phase = data.draw(st.sampled_from(PHASES))
+            order.append(called(f"{each.name}/t-{number}", each, phase))
+    whole, seen = report(root), glance(root, most)
+    names = {each.name for each in whole.walk()}
+    assert {each.name for each in seen.root.walk()} <= names
+    assert sum(seen.counts.values()) == len(names)
+    assert seen.counts == whole_at_a_glance(whole).counts
+    assert all(len(each.children) <= 2 * most for each in seen.root.walk())
 
 
 def test_the_picture_is_drawn() -> None:
     console = Console(width=80, height=20, force_terminal=False, color_system=None)
     with console.capture() as capture:
-        console.print(draw_actions("[red]r", wide(50), seconds=2.0, rows=5))
+        console.print(draw_actions("[red]r", whole_at_a_glance(wide(50)), seconds=2.0, rows=5))
     lines = [line.rstrip() for line in capture.get().splitlines()]
     assert lines[0] == "[red]r  running 2.0 s  50 of 51 actions done, 1 running  Ctrl-C cancels"
     assert lines[2] == "  47 calls completed"
