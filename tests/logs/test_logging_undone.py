@@ -9,6 +9,7 @@ import pytest
 import trio
 
 import trouper
+from harness.command import PATIENCE
 from harness.logs import Kept, root_logger, stamp_on, state_of
 from trouper.errors import RuntimeUserError
 
@@ -128,10 +129,10 @@ def test_runs_at_the_same_time_have_each_its_own_level_and_format(
 
     @env.task
     def talks() -> None:
-        together.wait(60)
+        together.wait(PATIENCE)
         log.debug("low")
         log.error("high")
-        together.wait(60)
+        together.wait(PATIENCE)
 
     runs: dict[str, Any] = {}
 
