@@ -249,13 +249,13 @@ def test_calls_with_one_task_and_no_key_are_told_apart_by_nothing_else(tmp_path:
     calls: list[int] = []
 
     @env.task(name="applies")
-    async def applies(function: Any, n: int) -> int:
+    async def applies(n: int, function: Any) -> int:
         calls.append(n)
         return int(function(n))
 
     @env.task(name="applies_both")
     async def applies_both() -> int:
-        total = await applies(lambda n: n, 1) + await applies(lambda n: -n, 2)
+        total = await applies(1, lambda n: n) + await applies(2, lambda n: -n)
         if len(calls) == 2:
             raise OSError
         return total
