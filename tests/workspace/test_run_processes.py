@@ -139,3 +139,25 @@ def test_another_process_waits_for_the_end_and_asks_for_it(tmp_path: Path) -> No
         assert run.wait(timeout=60) is True
         told(process)
     assert dict(run.outputs().items()) == {"first": {"rows": [1, 2]}, "second": 2}
+
+
+FORK = """
+import trouper
+experiment = trouper.Workspace(root).project("p").experiment("e")
+with experiment.run(id="r").start() as run_context:
+    run_context.results["from"] = "parent"
+    if os.fork() == 0:
+        with experiment.run(id="s").start() as own:
+            own.results["from"] = "child"
+        os._exit(0)
+    say(os.wait()[1])
+"""
+
+
+def test_a_child_of_a_fork_has_runs_of_its_own(tmp_path: Path) -> None:
+    with child(FORK, tmp_path / "ws") as process:
+        assert told(process) == ["0"]
+    run = run_at(tmp_path / "ws")
+    assert (run.phase, run.results) == ("completed", {"from": "parent"})
+    other = run.experiment.run(id="s")
+    assert (other.phase, other.results) == ("completed", {"from": "child"})

@@ -1,6 +1,5 @@
 """Runs and what they run under; what is asked of them in memory, in threads, in other words."""
 
-import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -237,19 +236,3 @@ async def test_a_journal_that_takes_no_more_ends_the_run_as_failed(
         assert (result.status, str(result.error)) == ("failed", "the journal is full")
         assert "load" in etl.calls
     assert run.phase == "failed"
-
-
-def test_a_child_of_a_fork_opens_its_own(experiment: Any) -> None:
-    with experiment.run(id="r").start():
-        pass
-    child = os.fork()
-    if child == 0:  # pragma: no cover - in the child, which must not run pytest's own end
-        code = 1
-        try:
-            with experiment.run(id="s").start() as run_context:
-                run_context.results["from"] = "child"
-            code = 0
-        finally:
-            os._exit(code)
-    assert os.waitpid(child, 0)[1] == 0
-    assert experiment.run(id="s").results == {"from": "child"}
