@@ -35,7 +35,9 @@ TASKS = 1000
 @contextmanager
 def _folder() -> Generator[Path, None, None]:
     """Give a folder on the disk of this checkout: a folder in memory would flatter both sides."""
-    folder = tempfile.mkdtemp(prefix=".bench-", dir=Path(__file__).parent)
+    beside = Path(__file__).parent / "results"  # which git ignores
+    beside.mkdir(exist_ok=True)
+    folder = tempfile.mkdtemp(prefix="assets-", dir=beside)
     try:
         yield Path(folder)
     finally:
