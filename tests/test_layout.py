@@ -185,7 +185,7 @@ def test_wheel_holds_the_three_layers_and_nothing_else(tmp_path: Path) -> None:
     [wheel] = tmp_path.glob("trouper-*.whl")
     held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     layers = {f"trouper/{module}" for module in modules(*LAYERS)}
-    face = {f"trouper/{name}.py" for name in ("__init__", "__main__", "errors", "io")}
+    face = {f"trouper/{name}.py" for name in ("__init__", "__main__", "asgi", "errors", "io")}
     assert {name for name in held if name.endswith(".py")} == {*face, *layers}
     assert "trouper/py.typed" in held
     assert {name.split("/")[0] for name in held} == {"trouper"}

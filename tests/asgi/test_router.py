@@ -212,14 +212,14 @@ async def test_who_is_too_slow_is_told_how_much_it_missed() -> None:
 
 def test_arguments_are_checked() -> None:
     with pytest.raises(TypeError, match=r"takes a trouper\.Workflow"):
-        trouper.asgi.lifespan("orders")  # type: ignore[arg-type]
+        trouper.asgi.lifespan("orders")  # type: ignore[arg-type]  # on purpose
     with pytest.raises(ValueError, match="drain_budget"):
         trouper.asgi.lifespan(orders(), drain_budget=0)
     with pytest.raises(ValueError, match="'not_ready' or 'exit'"):
-        trouper.asgi.lifespan(orders(), on_failure="explode")  # type: ignore[arg-type]
+        trouper.asgi.lifespan(orders(), on_failure="explode")  # type: ignore[arg-type]  # on purpose
     lifespan = trouper.asgi.lifespan(orders())
     with pytest.raises(TypeError, match="router"):
-        trouper.asgi.router(orders())  # type: ignore[arg-type]
+        trouper.asgi.router(orders())  # type: ignore[arg-type]  # on purpose
     with pytest.raises(TypeError, match="collection of keys"):
         trouper.asgi.router(lifespan, baggage="team")
     with pytest.raises(ValueError, match="above 0"):

@@ -211,9 +211,9 @@ def test_a_slow_reader_slows_the_actors(host: Host) -> None:
 def test_what_is_not_legal_is_refused(host: Host) -> None:
     async def main() -> None:
         with pytest.raises(ValueError, match="choose 'thread' or 'guest'"):
-            trouper.open(doubling(), host="process")  # type: ignore[arg-type]
+            trouper.open(doubling(), host="process")  # type: ignore[arg-type]  # on purpose
         with pytest.raises(TypeError, match=r"takes a trouper\.Workflow"):
-            trouper.open("doubling", host=host)  # type: ignore[arg-type]
+            trouper.open("doubling", host=host)  # type: ignore[arg-type]  # on purpose
         run = trouper.open(doubling(), host=host)
         with pytest.raises(RuntimeError, match="has not begun"):
             await run.send(1, to="double")
