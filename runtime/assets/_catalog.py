@@ -3,24 +3,35 @@
 Rule 1: the manifests are the truth. The catalog is brought up to date by whoever asks it: of each
 manifest that may have grown, it reads what is new.
 Rule 2: `rebuild` makes it anew from all manifests that there are, and gives an equal one.
+Rule 3: a manifest that is damaged takes no other with it: it is named, and the others answer.
 """
 
+import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..store._asset_rows import AssetQuery, Order
 from ..store._records import RunRecord
 from ..store._store import Store
-from ._errors import AssetError
+from ._errors import AssetError, ManifestDamaged
 from ._lineage import Lineage, Maker
 from ._manifest import MANIFEST
 from ._records import KINDS, Asset, Use
 from ._scope import Scope, ScopeKind, key_of, kind_of
 from ._shelf import asset_of, manifest_size, shelf_at
 
+if TYPE_CHECKING:
+    from ..workspace._run import Run
+    from ..workspace._run_execution import RunExecution
+
+_log = logging.getLogger("trouper")
+
 _SCOPE_KINDS = ("workspace", "project", "experiment", "run")
+
+_NAMED = 10
+"""Damaged manifests that an error names."""
 
 
 class Catalog:
@@ -58,7 +69,9 @@ class Catalog:
 
         Raises:
             ValueError: there is no such kind or order, or `limit` is below 0.
-            StoreError, ManifestDamaged: the catalog or a manifest can't be read.
+            StoreError: the catalog can't be read.
+            ManifestDamaged: the manifest of `scope` itself can't be read. What one below it holds
+                since it was damaged is left out; a warning names it.
         """
         if limit is not None and limit < 0:
             raise ValueError(f"limit must be 0 or more, got {limit}")
@@ -79,7 +92,7 @@ class Catalog:
             limit=limit,
             order=order,
         )
-        self.catch_up()
+        self.catch_up(query.scope)
         return self.select(query)
 
     def get(self, id: str) -> Any:
@@ -106,6 +119,20 @@ class Catalog:
         """Return the runs, the newest first; arguments as of `Workspace.runs`."""
         return self._store.runs.query(**about)
 
+    def executions(self, run: "str | Run") -> "list[RunExecution]":
+        """Return all attempts at a run, the first one first; none if there is no such run.
+
+        Args:
+            run: `NAME`, `PROJECT/EXPERIMENT/NAME`, or a `Run`.
+
+        Raises:
+            AmbiguousRun: several experiments have one of this name; the text lists them.
+        """
+        from ..workspace._run_execution import execution_of
+
+        key = run if isinstance(run, str) else run.key
+        return [execution_of(each) for each in self._store.runs.executions(key)]
+
     # -- who made what -----------------------------------------------------------------------
 
     @property
@@ -124,16 +151,31 @@ class Catalog:
 
     # -- keeping it true ---------------------------------------------------------------------
 
-    def catch_up(self) -> None:
+    def catch_up(self, scope: str | None = None) -> None:
         """Read what manifests that are being written hold behind what is known of them.
 
         Where the catalog may not be written it stays as it is.
+
+        Args:
+            scope: where it is searched, relative to the workspace; None: everywhere.
+
+        Raises:
+            ManifestDamaged: that of this very scope can't be read. Of others that is logged, once
+                for each damage, and what they held before still counts.
         """
         if self._store.connections.place.read_only:
             return
         for key, _, size in self._store.assets.open_manifests():
             if manifest_size(self._root / key) != size:
-                shelf_at(self._store, key).index()
+                shelf = shelf_at(self._store, key)
+                try:
+                    shelf.index()
+                except ManifestDamaged as damage:
+                    if key == scope:
+                        raise
+                    if shelf.told_damage != str(damage):
+                        shelf.told_damage = str(damage)
+                        _log.warning("its new assets are left out of the catalog: %s", damage)
 
     def rebuild(self) -> int:
         """Make it anew from the manifests that are there; return how many there are.
@@ -141,13 +183,20 @@ class Catalog:
         Runs may go on meanwhile: what they add is read after.
 
         Raises:
-            ManifestDamaged: one can't be read; the text names it.
+            ManifestDamaged: some can't be read; the text names them. All others are in it.
         """
         keys = list(self._manifests())
         gone = set(self._store.assets.scopes()) - set(keys)
         self._store.assets.forget(gone)
+        damages: list[ManifestDamaged] = []
         for key in keys:
-            shelf_at(self._store, key).index_anew()
+            try:
+                shelf_at(self._store, key).index_anew()
+            except ManifestDamaged as damage:
+                damages.append(damage)
+        if damages:
+            more = f"; and {len(damages) - _NAMED} more" if len(damages) > _NAMED else ""
+            raise ManifestDamaged(f"{'; '.join(map(str, damages[:_NAMED]))}{more}") from damages[0]
         return len(keys)
 
     def _manifests(self) -> Iterator[str]:

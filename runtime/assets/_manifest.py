@@ -141,12 +141,18 @@ def read_manifest(path: Path, token: str = "", known: int = 0) -> Read | None:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        raise _unreadable(path, error) from error
     try:
         return _read(fd, path, token, known)
     except OSError as error:
-        raise ManifestDamaged(f"{str(path)!r} can't be read: {error.strerror}") from error
+        raise _unreadable(path, error) from error
     finally:
         os.close(fd)
+
+
+def _unreadable(path: Path, error: OSError) -> ManifestDamaged:
+    return ManifestDamaged(f"{str(path)!r} can't be read: {error.strerror}; check the rights there")
 
 
 def _read(fd: int, path: Path, token: str, known: int) -> Read | None:

@@ -21,6 +21,7 @@ from ..store._asset_rows import AssetQuery, AssetRow, Changes, Found, UseRow
 from ..store._errors import StoreError
 from ..store._store import Store
 from ._contents import Contents, mime_of
+from ._errors import ManifestDamaged
 from ._incoming import Incoming
 from ._log_buffer import LogBuffer
 from ._manifest import MANIFEST, Manifest, read_manifest
@@ -81,6 +82,8 @@ class Shelf:
     """Whether there was no asset when this process made its first; None: it has made none."""
     _untold: int = field(default=0, init=False)
     """Records that the catalog was not told of yet."""
+    told_damage: str = field(default="", init=False)
+    """The damage of the manifest that was logged last."""
     _logs: dict[str, LogBuffer] = field(factory=dict[str, LogBuffer], init=False)
     _guard: threading.Lock = field(factory=threading.Lock, init=False)
 
@@ -173,7 +176,7 @@ class Shelf:
                 return
             self._untold = 0
         # They are kept, whatever the catalog says; who asks it is told of its trouble.
-        with suppress(StoreError):
+        with suppress(StoreError, ManifestDamaged):
             self.index()
 
     def last_version(self, kind: str, name: str) -> int:

@@ -108,6 +108,12 @@ class AssetIndex:
         with self._connections.reading() as db:
             return [scope for (scope,) in db.execute("SELECT scope FROM manifest ORDER BY scope")]
 
+    def scopes_above_runs(self) -> Sequence[str]:
+        """Return those that are no run's; there may be many runs."""
+        sql = "SELECT scope FROM manifest WHERE kind <> 'run' ORDER BY scope"
+        with self._connections.reading() as db:
+            return [scope for (scope,) in db.execute(sql)]
+
     def forget_all(self) -> None:
         with self._connections.writing() as db:
             db.execute("DELETE FROM manifest")

@@ -37,9 +37,12 @@ class Project(Scope):
         return Experiment(name, self, params)
 
     def experiments(self) -> "list[Experiment]":
-        """Return the experiments that a run was recorded in, by name."""
-        scopes = self.workspace.scopes()
-        return [self.experiment(name) for project, name, _ in scopes if project == self.name]
+        """Return the experiments that something was kept in: runs, or assets. By name."""
+        found = {name for project, name, _ in self.workspace.scopes() if project == self.name}
+        for project, *below in self.workspace.scopes_of_assets():
+            if project == self.name:
+                found.update(below)
+        return [self.experiment(name) for name in sorted(found)]
 
 
 class Experiment(Scope):

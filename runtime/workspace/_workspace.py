@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..settings._init import current
 from ..store._errors import NoWorkspace, StoreReadOnly
 from ..store._records import DEFAULT_SCOPE, Phase
+from ._names import name_of
 from ._project import Project
 from ._run import Run, run_of
 from ._scope import Scope, ScopeKind
@@ -128,8 +129,16 @@ class Workspace(Scope):
         return Project(name, self)
 
     def projects(self) -> list[Project]:
-        """Return the projects that a run was recorded in, by name."""
-        return [self.project(each) for each in dict.fromkeys(of for of, _, _ in self.scopes())]
+        """Return the projects that something was kept in: runs, or assets. By name."""
+        found = {of for of, _, _ in self.scopes()}
+        found |= {each[0] for each in self.scopes_of_assets()}
+        return [self.project(each) for each in sorted(found)]
+
+    def scopes_of_assets(self) -> list[tuple[str, ...]]:
+        """Return (project,) or (project, experiment) of each that has assets of its own."""
+        with self.reading() as store:
+            keys = () if store is None else store.assets.scopes_above_runs()
+        return [tuple(map(name_of, each.split("/")[1::2])) for each in keys if each]
 
     def scopes(self) -> Sequence[tuple[str, str, dict[str, Any]]]:
         """Return project, name and parameters of each experiment that a run was recorded in."""

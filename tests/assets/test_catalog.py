@@ -11,7 +11,7 @@ import pytest
 
 import trouper
 from harness.assets import Place, context_of, workspace
-from trouper.runtime.assets import _append, _shelf
+from trouper.runtime.assets import _append, _catalog, _shelf
 from trouper.runtime.assets._catalog import Catalog
 from trouper.runtime.assets._data_assets import data_assets_of
 from trouper.runtime.assets._run_assets import open_run_assets
@@ -130,6 +130,16 @@ def test_what_other_processes_write_is_seen_at_once(place: Place, catalog: Catal
 def test_runs_are_those_of_the_store(place: Place, catalog: Catalog) -> None:
     place.store.runs.claim(NewRun(name="r", target="t"))
     assert [each.name for each in catalog.runs()] == ["r"]
+
+
+def test_executions_are_those_of_a_run(place: Place, catalog: Catalog) -> None:
+    assert catalog.executions("r") == []
+    for number in (1, 2):
+        claim = place.store.runs.claim(NewRun(name="r", target="t"))
+        place.store.runs.finish(claim, "completed")
+        assert [each.id for each in catalog.executions("r")] == ["r.1", "r.2"][:number]
+    run = trouper.Workspace(place.path).find_run("r")
+    assert catalog.executions(run) == run.executions() == catalog.executions("default/default/r")
 
 
 # -- rebuild --------------------------------------------------------------------------------------
@@ -261,6 +271,57 @@ def test_a_catalog_that_takes_nothing_costs_no_asset(
         with pytest.raises(StoreError, match="full"):
             catalog.query_assets()
     assert names(catalog.query_assets()) == ["x"]
+
+
+def test_a_damaged_manifest_takes_no_other_with_it(
+    place: Place, catalog: Catalog, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill(place)
+    manifest = place.run("one").path / "assets.jsonl"
+    whole = manifest.read_bytes()
+    assert len(catalog.query_assets()) == 19
+    manifest.write_bytes(whole + b"garbage\n")
+    context_of(open_run_assets(place.run("two"))).artifact.save("new", b"")
+    for _ in range(2):
+        assert len(catalog.query_assets()) == 20
+    assert len(catalog.query_assets(scope=place.run("two").parent)) == 13
+    (told,) = caplog.records
+    assert str(manifest) in told.getMessage()
+    assert "take the line out" in told.getMessage()
+    with pytest.raises(trouper.ManifestDamaged, match="garbage"):
+        catalog.query_assets(scope=place.run("one"))
+    # What was known stays, and a rebuild does all that it can before it says what it can't.
+    with pytest.raises(trouper.ManifestDamaged, match="garbage"):
+        catalog.rebuild()
+    assert len(catalog.query_assets()) == 20
+    manifest.write_bytes(whole)
+    assert catalog.rebuild() == 4
+    assert len(catalog.query_assets(scope=place.run("one"))) == 6
+
+
+def test_a_rebuild_names_the_damaged_ones(
+    place: Place, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_catalog, "_NAMED", 2)
+    fill(place)
+    for run in ("one", "two", "three"):
+        place.run(run).path.mkdir(exist_ok=True)
+        (place.run(run).path / "assets.jsonl").write_text("no json\n")
+    place.store.assets.forget_all()
+    with pytest.raises(trouper.ManifestDamaged, match=r"one.*three.*; and 1 more"):
+        catalog.rebuild()
+    assert len(catalog.query_assets()) == 7
+
+
+def test_a_task_saves_on_whatever_the_catalog_says(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_shelf, "INDEX_EVERY", 2)
+    ctx = context_of(open_run_assets(place.run()))
+    ctx.artifact.save("x", b"")
+    with (place.run().path / "assets.jsonl").open("ab") as file:
+        file.write(b"garbage\n")
+    assert ctx.artifact.save("x", b"").version == 2
 
 
 def test_a_workspace_that_is_only_read(place: Place) -> None:

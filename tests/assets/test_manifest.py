@@ -167,6 +167,10 @@ def test_a_manifest_that_cant_be_read_is_named(manifest: Manifest) -> None:
     make_folder(manifest.path)
     with pytest.raises(trouper.ManifestDamaged, match="can't be read"):
         read_manifest(manifest.path)
+    manifest.path.rmdir()
+    manifest.path.symlink_to(manifest.path)
+    with pytest.raises(trouper.ManifestDamaged, match="can't be read"):
+        read_manifest(manifest.path)
 
 
 def writes_half(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,6 +97,23 @@ def test_what_was_recorded_is_found_again(tmp_path: Path) -> None:
     assert found.run(id="new").phase == "pending"
 
 
+def test_projects_and_experiments_that_have_assets_alone_are_listed_too(tmp_path: Path) -> None:
+    source = tmp_path / "data"
+    source.write_text("1")
+    with trouper.Workspace(tmp_path / "ws") as workspace:
+        project = workspace.project("ä b")
+        workspace.data_assets.import_asset("data", source)
+        assert workspace.projects() == []
+        project.data_assets.import_asset("data", source)
+        assert workspace.projects() == [project]
+        assert project.experiments() == []
+        experiment = workspace.project("p").experiment("é")
+        experiment.data_assets.import_asset("data", source)
+        assert [each.name for each in workspace.projects()] == ["p", "ä b"]
+        assert workspace.project("p").experiments() == [experiment]
+        assert project.experiments() == []
+
+
 def test_equal_parameters_are_one_run_and_others_another(tmp_path: Path) -> None:
     """F18: the configuration was no part of a run's identity, so overrides took up the old run."""
     e = experiment(tmp_path)
