@@ -24,7 +24,7 @@ VERSION = "version"
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
-class ActionID(msgspec.Struct, frozen=True, kw_only=True):
+class ActionID(msgspec.Struct, frozen=True):
     """Identity of one action (a node of a graph, or one invocation of a task) within a run."""
 
     name: str

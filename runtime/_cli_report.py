@@ -1,6 +1,11 @@
 """The closing report of `trouper run`, for a person."""
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
+
+import outcome
+import trio
 
 from ..actors._dead_letters import DeadLetter
 from ..actors._failure import OURS, summarize
@@ -13,6 +18,11 @@ from ._report import EdgeReport, NodeReport, WorkflowResult
 _LETTERS = 5
 """Dead letters that are shown, the last ones."""
 _ERROR_LINES = 12
+_MACHINERY = (
+    f"at {OURS}",
+    *(f"at {Path(str(each.__file__)).parent}{os.sep}" for each in (trio, outcome)),
+)
+"""How the lines of places begin that tell the user nothing."""
 
 
 def closing_report(result: WorkflowResult) -> Iterator[str]:
@@ -44,11 +54,11 @@ def closing_report(result: WorkflowResult) -> Iterator[str]:
 
 
 def error_lines(error: BaseException) -> Iterator[str]:
-    """Yield the lines that tell a failure, without the places that are ours."""
+    """Yield the lines that tell a failure, without the places that are ours or trio's."""
     lines = [
         line
         for line in summarize(error).text().split("\n")
-        if not line.strip().startswith(f"at {OURS}")
+        if not line.strip().startswith(_MACHINERY)
     ]
     yield from (f"  {plain(line)}" for line in lines[:_ERROR_LINES])
     if len(lines) > _ERROR_LINES:

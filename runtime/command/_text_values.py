@@ -3,6 +3,7 @@
 Rule 1: what takes text gets it as it was written; "21" becomes a number only where one is meant.
 Rule 2: msgspec says what text is legal for a type; a list, mapping or object is written as JSON or
 YAML (`[1, 2]`, `{a: 1}`), a list also as one flag for each item, a mapping as one for each pair.
+Rule 3: a `trouper.io.File`, `Dir` or `DataFrame` is written as its path or URL.
 """
 
 import enum
@@ -57,11 +58,26 @@ def _one(text: str, hint: Any) -> Any:
     for kind in kinds:
         if _is(kind, enum.Enum) and text in kind.__members__:
             return kind[text]
+        if _is_address(kind) and not text.startswith("{"):
+            return None if text == "null" and NoneType in get_args(hint) else _existing(text, kind)
     try:
         return _converted(text, hint)
     except msgspec.ValidationError:
         # Text that is none of it may still spell it: `[1, 2]`, `{a: 1}`.
         return _convert(_read(text), hint, [text])
+
+
+def _is_address(kind: Any) -> bool:
+    """Tell whether it is File, Dir or DataFrame; none of them is loaded for that."""
+    return isinstance(kind, type) and kind.__module__ == "trouper.io" and hasattr(kind, "existing")
+
+
+def _existing(text: str, kind: Any) -> Any:
+    """Return the address of what lies at a path or URL."""
+    try:
+        return kind.existing(text)
+    except (OSError, ImportError, ValueError) as error:
+        raise ValueError(f"takes the path or URL of a {kind.__name__}: {error}") from error
 
 
 def _other_than_text(text: str, kinds: Sequence[Any]) -> Any:

@@ -83,6 +83,8 @@ def test_nobody_can_change_a_context(context: TaskContext) -> None:
 def test_an_action_is_named_by_itself_without_a_run() -> None:
     assert ActionID(name="a").run_name == "a"
     assert ActionID(name="a", run_name="r").run_name == "r"
+    everything = ActionID("a", "r", "p", "d", "o")
+    assert everything == ActionID(name="a", run_name="r", project="p", domain="d", org="o")
     with pytest.raises(AttributeError):
         ActionID(name="a").name = "b"  # type: ignore[misc]  # likewise
 
