@@ -18,6 +18,7 @@ from ._report import StatusReport, WorkflowResult
 from ._run_control import RunControl
 from ._run_messages import RunMessages, is_over
 from ._stream import Stream
+from ._trio_only import refuse_outside_trio
 
 DRAIN_BUDGET = 10.0
 """Seconds."""
@@ -34,6 +35,7 @@ class LiveRun(RunMessages, RunControl):
     # -- life --------------------------------------------------------------------------------
 
     async def __aenter__(self) -> "LiveRun":
+        refuse_outside_trio("wf.open()", "`async with trouper.open(wf) as run:`")
         if self._execution.is_begun:
             raise RuntimeError("this run was entered before; call wf.open() again for another")
         recording = self._execution.recording

@@ -18,6 +18,7 @@ from ._report import WorkflowResult
 from ._run import LiveRun
 from ._settings import ExecuteOptions, Harness, Settings, generate_run_name, resolve_config
 from ._shape import Kind
+from ._trio_only import refuse_outside_trio
 
 F = TypeVar("F")
 
@@ -323,7 +324,9 @@ class Workflow:
             GraphError: the graph can't run.
             ValueError: `run`, `run_context` and a configuration contradict one another.
             StoreError: `run` goes on, has ended, or can't be recorded; nothing has run.
+            RuntimeError: it is not trio that runs here; the text names what serves there.
         """
+        refuse_outside_trio("wf.execute()", "`await asyncio.to_thread(trouper.run, wf)`")
         execution = self.prepare(
             run=run,
             run_context=run_context,

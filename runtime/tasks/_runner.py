@@ -14,6 +14,7 @@ from .._execution import Execution
 from .._interrupts import catch_interrupts
 from .._leaf import only_leaf
 from .._settings import ExecuteOptions, generate_run_name
+from .._trio_only import refuse_outside_trio
 from .._workflow import Workflow
 from ..settings._init import current
 from ..settings._sections import Configuration
@@ -208,6 +209,8 @@ class RunMethod:
 
 @asynccontextmanager
 async def _open(run: TaskRun) -> AsyncGenerator[TaskRun, None]:
+    # Before it holds its name: nobody would let it go.
+    refuse_outside_trio("runner.open()", "`await runner.run.aio(task, ...)`")
     failure: Exception | None = None
     run.begin()
     async with trio.open_nursery() as nursery:
