@@ -201,13 +201,16 @@ def _tree(actions: Sequence[ActionRecord], run: RunRecord) -> Iterator[str]:
 
 
 def _action(action: ActionRecord) -> str:
-    attempts = f", {action.attempts} attempts" if action.attempts > 1 else ""
+    more = f", {action.attempts} attempts" if action.attempts > 1 else ""
+    more += ", cached" if action.is_cached else ""
+    more += f", queue {plain(action.queue)}" if action.queue is not None else ""
+    more += f", in {plain(action.call_group)}" if action.call_group is not None else ""
     error = ""
     if action.error is not None:
         error = f": {plain(action.error_code or 'error')}: {plain(action.error, 200)}"
     return (
         f"{plain(action.name)} ({plain(action.task)}) {action.phase}, "
-        f"{_took(action.started, action.ended)}{attempts}{error}"
+        f"{_took(action.started, action.ended)}{more}{error}"
     )
 
 

@@ -116,4 +116,7 @@ def storable(value: Any) -> Any:
 
 
 def _record(row: Sequence[Any]) -> ActionRecord:
-    return ActionRecord(**dict(zip(_NAMES, row, strict=True)))
+    found = dict(zip(_NAMES, row, strict=True))
+    for name in ("is_cached", "interruptible"):
+        found[name] = bool(found[name])
+    return ActionRecord(**found)

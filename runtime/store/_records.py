@@ -156,3 +156,8 @@ class ActionRecord(msgspec.Struct, frozen=True, kw_only=True):
     key: bytes | None = None
     """Hash of the task and its inputs: what a recovery compares before it takes `output`."""
     output: bytes | None = None
+    call_group: str | None = None
+    """Name of the group that it was called in."""
+    queue: str | None = None
+    is_cached: bool = False
+    interruptible: bool = False

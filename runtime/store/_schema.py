@@ -92,6 +92,10 @@ MIGRATIONS: tuple[str, ...] = (
         error TEXT,
         key BLOB,
         output BLOB,
+        call_group TEXT,
+        queue TEXT,
+        is_cached INTEGER NOT NULL,
+        interruptible INTEGER NOT NULL,
         PRIMARY KEY (execution, name)
     ) STRICT, WITHOUT ROWID;
 

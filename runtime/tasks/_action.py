@@ -76,6 +76,7 @@ class Action:
     def as_record(self, execution: int) -> ActionRecord:
         """Return how it stands, for the database. Called from another thread."""
         phase, error, started = self.phase, self.error, self.started or self.ended
+        over = self.calls.interruptible
         return ActionRecord(
             execution=execution,
             name=self.name,
@@ -87,6 +88,10 @@ class Action:
             ended=self.ended or None,
             error_code=None if error is None else error.type,
             error=None if error is None else mask_text(error.message),
+            call_group=self.group,
+            queue=None if self.seat is None else self.seat.queue.name,
+            is_cached=self.is_cached,
+            interruptible=self.interruptible if over is None else over,
         )
 
 

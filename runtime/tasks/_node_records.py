@@ -36,6 +36,16 @@ class NodeRecords:
     def _note_end(self, child: Child) -> None:
         self._ended[child.name] = time()
 
+    def times(self, name: str) -> tuple[float, float]:
+        """Return when a node began and ended, in seconds since the epoch; 0: it has not."""
+        run = self._execution
+        cell = run.cells.get(name) or run.spawner.cells.get(name)
+        if cell is None or not cell.child.incarnation:
+            return 0.0, 0.0
+        child = cell.child
+        began = self._began.setdefault(name, self._ahead + child.started_at)
+        return began, self._ended.get(name, time()) if child.state in ENDED else 0.0
+
     def changed(self, execution: int) -> Iterator[ActionRecord]:
         """Yield the nodes that have changed since the last time."""
         run = self._execution

@@ -241,19 +241,22 @@ class WorkflowWork:
             started=self._started,
             ended=self._ended,
             children=tuple(
-                _report_node(name, node, called.get(name)) for name, node in nodes.items()
+                _report_node(name, node, called.get(name), self._nodes.times(name))
+                for name, node in nodes.items()
             ),
         )
 
 
-def _report_node(name: str, node: NodeReport, called: Action | None) -> ActionReport:
+def _report_node(
+    name: str, node: NodeReport, called: Action | None, times: tuple[float, float]
+) -> ActionReport:
     return ActionReport(
         name=name,
         task=name,
         phase=_PHASES.get(node.state, "running"),
         attempts=node.incarnation,
-        started=0.0,
-        ended=0.0,
+        started=times[0],
+        ended=times[1],
         error=node.failures[-1] if node.failures else None,
         children=() if called is None else report(called).children,
     )

@@ -128,6 +128,10 @@ def _one(action: ActionRecord, children: tuple[ActionReport, ...]) -> ActionRepo
         started=action.started,
         ended=action.ended or 0.0,
         error=_summary(action.error_code, action.error),
+        group=action.call_group,
+        queue=action.queue,
+        is_cached=action.is_cached,
+        interruptible=action.interruptible,
         children=children,
     )
 
