@@ -109,6 +109,7 @@ class ProfileConfig(Mapping[str, Any]):
     def content_hash(self) -> str:
         """Return 32 hex digits that are equal for equal content, in every process and order.
 
+        `-` and `_` are as good as each other in keys here too.
         Of a secret it counts that there is one, not which: who knows the hash shall not try values.
         """
         packed = msgspec.msgpack.encode(_packable(self), order="deterministic")
@@ -161,7 +162,10 @@ def _thawed(value: Any) -> Any:
 def _packable(value: Any) -> Any:
     """Return what msgpack can hold, with other scalars tagged by type: a date is no str."""
     if _is_mapping(value):
-        return {key: _packable(each) for key, each in value.items()}
+        spelt = {key: str(key).replace("-", "_") for key in value}
+        if len({*spelt.values()}) < len(spelt):  # two keys that differ in no more than that
+            spelt = {key: key for key in value}
+        return {spelt[key]: _packable(each) for key, each in value.items()}
     if _is_list(value):
         return [_packable(each) for each in value]
     if value is None or (type(value) in _PLAIN and not _is_long(value)):

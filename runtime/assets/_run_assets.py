@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from attrs import define, field
 
 from ...actors._assets import KEY as KEY
@@ -92,14 +93,16 @@ class RunAssets:
 
     # -- what the runtime keeps ----------------------------------------------------------------
 
-    def keep_error(self, name: str, trace: str) -> ErrorTraceAsset:
-        """Keep what a task failed with, as text."""
+    def keep_error(self, task: str | None, trace: str) -> ErrorTraceAsset:
+        """Keep what a task, or else the run's own code, failed with, as text."""
         self._has_error = True
-        kept: ErrorTraceAsset = self._keep("error_trace", name, contents_of(name, trace))
+        name = task or "run"
+        kept: ErrorTraceAsset = self._keep("error_trace", name, contents_of(name, trace), task)
         return kept
 
-    def _keep(self, kind: str, name: str, contents: Contents) -> Any:
-        return self.shelf.save(kind, name, contents, producer=self.producing.producer(None))
+    def _keep(self, kind: str, name: str, contents: Contents, task: str | None = None) -> Any:
+        producer = msgspec.structs.replace(self.producing.producer(None), task=task)
+        return self.shelf.save(kind, name, contents, producer=producer)
 
     def keep_end(self, phase: str, outputs: bytes | None, error: str | None, trace: str) -> None:
         """Keep how the execution has ended, and what it gave back, where it has a folder.
@@ -111,7 +114,7 @@ class RunAssets:
         if not self.shelf.path.is_dir():
             return  # nothing of it is on disk, and so nothing need be
         if error is not None and not self._has_error:
-            self.keep_error("error", trace)
+            self.keep_error(None, trace)
         if outputs is not None:
             self._keep("output", "outputs", Contents((outputs,), "msgpack"))
         state = {"execution": self.producing.execution, "phase": phase, "error": error}

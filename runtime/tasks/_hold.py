@@ -111,14 +111,23 @@ class Recording:
             raise
 
     def let_go(self, run: "TaskRun") -> BaseException | None:
+        from ..store._errors import StoreError
         from ..workspace._kept_values import show
+        from ..workspace._run_file import tell_run
 
         tracked, self.tracked = self.tracked, None
         assert tracked is not None
         given = run.outputs_now()  # of a graph that failed: what was finished
         outputs = show([list(given.names), masked(tuple(given))])
         phase = "cancelled" if run.phase not in ("completed", "failed") else run.phase
-        return tracked.finish(phase, outputs=outputs, error=run.error)
+        failure = tracked.finish(phase, outputs=outputs, error=run.error)
+        if failure is None and (folder := tracked.assets.shelf.path).is_dir():
+            # Where nothing of it is on disk, nothing need be.
+            try:
+                tell_run(self.workspace, tracked.claim.key, folder)
+            except StoreError as problem:
+                return problem
+        return failure
 
 
 def hold_of(

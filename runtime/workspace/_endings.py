@@ -28,8 +28,8 @@ class Ending:
 
     phase: Ended
     error: BaseException | None = None
-    where: str = "run"
-    """The node that failed, or else the run's own code."""
+    node: str | None = None
+    """Where it failed; None: in the run's own code."""
 
 
 class NothingRan(Exception):
@@ -59,7 +59,7 @@ def ending(
     last = {each.workflow: each for each in outcomes}.values()
     failed = next((each for each in last if each.status == "failed"), None)
     if failed is not None:
-        return Ending(phase="failed", error=failed.error, where=failed.node or "run")
+        return Ending(phase="failed", error=failed.error, node=failed.node)
     if before and not outcomes:
         # An empty attempt turns no failed run green (F21).
         problem = NothingRan(f"nothing has run in it; execute {before!r} inside of the block")

@@ -9,13 +9,16 @@ import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from ..assets._append import make_folder
 from ..store._errors import StoreError, StoreFull, StoreReadOnly
-from ..store._records import RunRecord
+from ..store._records import RunKey, RunRecord
+
+if TYPE_CHECKING:
+    from ._workspace import Workspace
 
 NAME = "run.json"
 VERSION = 1
@@ -49,6 +52,19 @@ def write_run_file(
             raise
     except OSError as error:
         raise _refused(path, error) from error
+
+
+def tell_run(workspace: "Workspace", key: RunKey, folder: Path) -> None:
+    """Write what the database has of a run into its folder.
+
+    Raises:
+        StoreError: as of `write_run_file`.
+    """
+    with workspace.reading() as store:
+        assert store is not None
+        executions = store.runs.executions(key)
+        results = store.results.all(executions[-1].run)
+    write_run_file(folder, executions, results)
 
 
 def run_as_json(executions: Sequence[RunRecord], results: Mapping[str, Any]) -> bytes:

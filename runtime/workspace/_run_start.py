@@ -179,16 +179,12 @@ class RunStart:
         """Keep the trace of a failure in the folder of the run too."""
         if end.error is not None and end.phase == "failed":
             trace = mask_text("".join(format_exception(end.error)))
-            self.open_run.tracked.assets.keep_error(end.where, trace)
+            self.open_run.tracked.assets.keep_error(end.node, trace)
 
     def _write_file(self) -> None:
-        from ._run_file import write_run_file
+        from ._run_file import tell_run
 
-        with self.run.workspace.reading() as store:
-            assert store is not None
-            executions = store.runs.executions(self.run.key)
-            results = store.results.all(executions[-1].run)
-        write_run_file(self.run.path, executions, results)
+        tell_run(self.run.workspace, self.run.key, self.run.path)
 
     def _note(self, write: Callable[..., None], *args: Any) -> StoreError | None:
         """Write, and note if that fails; return why."""

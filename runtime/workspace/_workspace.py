@@ -67,7 +67,7 @@ class Workspace(Scope):
         if not create and not self.is_there():
             raise NoWorkspace(
                 f"there is no workspace at {str(path)!r}: no {DATABASE} in it; give the folder "
-                "that a run was recorded in, or leave create=False out"
+                "that a run was recorded in, or start a run there"
             )
 
     @property

@@ -133,6 +133,14 @@ def test_the_hash_does_not_depend_on_order(data: dict[str, Any]) -> None:
     assert ProfileConfig(data).content_hash() == ProfileConfig(turned).content_hash()
 
 
+def test_the_hash_does_not_depend_on_how_keys_are_spelt() -> None:
+    """`config["wd_x"]` finds `wd-x`, so tasks can't tell them apart."""
+    dashes, underscores = {"wd-x": 1, "n": [{"a-b": 2}]}, {"wd_x": 1, "n": [{"a_b": 2}]}
+    assert ProfileConfig(dashes).content_hash() == ProfileConfig(underscores).content_hash()
+    both = [{"a-b": 1, "a_b": 2}, {"a-b": 2, "a_b": 1}, {"a_b": 1}, {"a-b": 2}]
+    assert len({ProfileConfig(each).content_hash() for each in both}) == 4
+
+
 def test_every_kind_of_value_has_its_own_hash_in_every_process() -> None:
     kinds = [*SCALARS, "2024-01-01", "1.5", "a/b", [1], {"x": 1}, 1.0, str(2**80)]
     hashes = [ProfileConfig({"a": each}).content_hash() for each in kinds]

@@ -1,6 +1,7 @@
 """The assets of a run of a real workspace, from its block, its tasks and other processes."""
 
 import errno
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,7 @@ async def test_a_failure_leaves_its_trace_and_what_was_kept(workspace: trouper.W
         assert catalog.query_assets(kind="log")[0].load() == "it begins\n"
         (trace,) = catalog.query_assets(kind="error_trace")
         assert "OSError: no network" in trace.load()
+        assert catalog.query_assets(kind="error_trace", producer_task=trace.name) == [trace]
         (state,) = catalog.query_assets(kind="execution_state")
         assert state.load() == {
             "execution": 1,
@@ -153,6 +155,12 @@ def test_the_trace_of_a_task_that_failed_is_kept(
     with trouper.Workspace() as workspace:
         (trace,) = workspace.catalog.query_assets(kind="error_trace")
         assert "OSError: no network" in trace.load()
+        (run,) = workspace.runs()
+        told = json.loads((run.path / "run.json").read_bytes())
+        (execution,) = told["executions"]
+        assert (told["name"], execution["error"]) == (
+            *(run.name, "root failed: OSError: no network"),
+        )
 
 
 def test_a_run_that_keeps_nothing_has_no_folder(

@@ -73,7 +73,7 @@ def test_an_empty_attempt_turns_nothing_green() -> None:
 
 def test_the_first_failure_is_told_with_its_node() -> None:
     assert ending(None, [OK, BAD, CUT], is_aborted=False) == Ending(
-        phase="failed", error=BAD.error, where="n"
+        phase="failed", error=BAD.error, node="n"
     )
 
 
@@ -159,7 +159,7 @@ async def test_results_are_recorded_as_they_are_set_and_stay(experiment: Any) ->
         assert results.setdefault("f", 7) == [6]
         recorded = {"a": [1, {"b": None}], "c": 1, "d": 2, "e": 5, "f": [6]}
         assert run.results == recorded
-        assert results["a"] == [1, {"b": None}]
+        assert results["a"] == (1, {"b": None})  # as it was set
         with pytest.raises(TypeError, match="the result 'g' can't be kept"):
             results["g"] = object()
         with pytest.raises(TypeError, match="the key of a result is a str, got 3"):
