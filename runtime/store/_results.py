@@ -22,10 +22,8 @@ class Results:
     _connections: Connections = field(alias="connections")
     _limits: Limits = field(alias="limits")
 
-    def set(self, claim: Claim, key: str, value: Any) -> Any:
+    def set(self, claim: Claim, key: str, value: Any) -> None:
         """Record a value; it is visible from other processes when this returns.
-
-        Gives it back as others will read it.
 
         Raises:
             TypeError: the key is no str, or the value is no plain data.
@@ -50,7 +48,6 @@ class Results:
                     f"the run {claim.name!r} has {self._limits.results} results already, so "
                     f"{key!r} is refused; put many values under one key, as a list"
                 )
-        return unpack(packed)
 
     def _packed(self, key: object, value: Any) -> bytes:
         if not isinstance(key, str):

@@ -1,6 +1,7 @@
 """Rows of runs and executions, and the values they become. No statement is executed here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 import msgspec
@@ -33,7 +34,7 @@ def start_values(new: NewRun) -> tuple[Any, ...]:
     """Return the values of `START_COLUMNS` that come from the caller.
 
     Raises:
-        TypeError: `params` or `config` hold what JSON can't, or text that is no Unicode.
+        TypeError: labels or annotations hold what JSON can't, or anything text that is no Unicode.
     """
     try:
         return tuple(map(storable, _plain_values(new)))
@@ -44,8 +45,8 @@ def start_values(new: NewRun) -> tuple[Any, ...]:
 def _plain_values(new: NewRun) -> tuple[Any, ...]:
     return (
         *(new.target, new.kind, new.mode, new.version, new.domain, new.org, new.queue),
-        *(_json(new.labels), _json(new.annotations), _json(new.params)),
-        *(new.profile, _json(new.config), new.config_hash, new.inputs),
+        *(_json(new.labels), _json(new.annotations), _json(new.params, enc_hook=_shown)),
+        *(new.profile, _json(new.config, enc_hook=_shown), new.config_hash, new.inputs),
     )
 
 
@@ -72,8 +73,19 @@ def _unfit(new: NewRun, error: Exception) -> str:
     )
 
 
-def _json(value: Mapping[str, Any], *, in_order: bool = False) -> str:
-    return msgspec.json.encode(value, order="deterministic" if in_order else None).decode()
+def _json(
+    value: Mapping[str, Any],
+    *,
+    in_order: bool = False,
+    enc_hook: Callable[[Any], Any] | None = None,
+) -> str:
+    order = "deterministic" if in_order else None
+    return msgspec.json.encode(value, order=order, enc_hook=enc_hook).decode()
+
+
+def _shown(value: object) -> str:
+    """Stand for a value of a configuration that JSON does not know: a run needs no plain ones."""
+    return str(value) if isinstance(value, PurePath) else repr(value)
 
 
 def lost_words(pid: int, host: str) -> str:

@@ -15,7 +15,9 @@ _STAYS = "results are recorded and stay; set one to None instead"
 class KeptResults(dict[str, Any]):
     """A dict whose values are recorded as they are set. Any thread may use it.
 
-    A value is read as it is recorded: plain data, tuples as lists, asterisks for secrets.
+    Who has set a value reads that very object until the execution ends, as in a run in memory. All
+    others, and a resumed run, read it as it is recorded: plain data, tuples as lists, asterisks for
+    secrets.
     """
 
     _place: "tuple[Store, Claim] | None" = None
@@ -39,7 +41,7 @@ class KeptResults(dict[str, Any]):
         """
         if self._place is not None:
             store, claim = self._place
-            value = store.results.set(claim, key, masked(value))
+            store.results.set(claim, key, masked(value))
         super().__setitem__(key, value)
 
     def setdefault(self, key: str, default: Any = None) -> Any:

@@ -63,10 +63,17 @@ def test_text_that_is_no_unicode_is_written_out(store: Store) -> None:
     store.recorder.record_now(action(claim.execution, error="caf\udce9"))
     assert [each.error for each in store.actions.of(claim.execution)] == ["caf\\udce9"]
     with pytest.raises(TypeError, match=r"the parameters of the run 'x' can't be recorded"):
-        store.runs.claim(new_run("x", params={"a": object()}))
+        store.runs.claim(new_run("x", labels={"a": object()}))
     with pytest.raises(TypeError, match=r"can't be recorded: .*surrogates"):
         store.runs.claim(new_run("x", labels={"a": "\udce9"}))
     assert store.runs.executions("x") == []
+
+
+def test_values_of_a_configuration_that_json_does_not_know_are_shown(store: Store) -> None:
+    config = {"folder": Path("a/b"), "kind": {1j}}
+    store.runs.claim(new_run("x", config=config, params={"file": Path("c")}))
+    record = store.runs.get("x")
+    assert (record.config, record.params) == ({"folder": "a/b", "kind": ["1j"]}, {"file": "c"})
 
 
 def test_a_record_of_an_execution_that_is_not_there_is_dropped(store: Store) -> None:
