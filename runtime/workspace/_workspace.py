@@ -61,6 +61,7 @@ class Workspace(Scope):
         said = {key: value for key, value in given.items() if value is not None}
         self._options: dict[str, Any] = {**configured.store_options(), **said}
         self._store: Store | None = None
+        self._read_only: Store | None = None
         self._guard = threading.Lock()
         if os.path.isfile(path):
             raise StoreReadOnly(f"the workspace {str(path)!r} is a file; name a folder")
@@ -113,12 +114,20 @@ class Workspace(Scope):
     def catalog(self) -> "Catalog":
         """All assets in it, whatever scope they belong to: `catalog.query_assets(...)`.
 
+        Of a folder that may not be written: those that the catalog knows of.
+
         Raises:
             StoreError: the database can't be opened.
         """
         from ..assets._catalog import Catalog
 
-        return Catalog(self.store)
+        try:
+            return Catalog(self.store)
+        except StoreReadOnly:
+            with self._guard:
+                if self._read_only is None:
+                    self._read_only = _open(self.path, read_only=True, **self._options)
+                return Catalog(self._read_only)
 
     def project(self, name: str = DEFAULT_SCOPE) -> Project:
         """Return the project of this name.
@@ -203,9 +212,11 @@ class Workspace(Scope):
             StoreError: some records could not be written.
         """
         with self._guard:
-            store, self._store = self._store, None
-        if store is not None:
-            store.close()
+            opened = (self._store, self._read_only)
+            self._store = self._read_only = None
+        for store in opened:
+            if store is not None:
+                store.close()
 
     def __enter__(self) -> "Workspace":
         return self

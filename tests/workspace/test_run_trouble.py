@@ -223,6 +223,8 @@ with tempfile.TemporaryDirectory() as name, trouper.Workspace(name) as workspace
     run = workspace.project().experiment().run()
     trio.run(lambda: wf.execute(run=run))
     run.phase, run.results, run.executions()
+    workspace.data_assets.import_asset("data", trouper.__file__)
+    workspace.catalog.query_assets()
 if os.getuid() == 0:
     os.setgid(65534)
     os.setuid(65534)
@@ -233,6 +235,9 @@ except errors.StoreReadOnly as error:
     say(error)
 run = experiment.run(id="r")
 say(run.phase, run.results, [each.id for each in experiment.runs()])
+workspace = experiment.workspace
+say([each.name for _ in range(2) for each in workspace.catalog.query_assets()])
+workspace.close()
 """
 
 
@@ -243,14 +248,17 @@ def test_a_folder_that_may_not_be_written_is_told_and_read() -> None:
         workspace = trouper.Workspace(root)
         with workspace.project("p").experiment("e").run(id="r").start() as run_context:
             run_context.results["n"] = 1
+        workspace.data_assets.import_asset("data", __file__)
+        assert len(workspace.catalog.query_assets(kind="data")) == 1
         workspace.close()
         (root / "trouper.db").chmod(0o444)
         root.chmod(0o555)
         with child(WITHOUT_RIGHTS, root) as process:
-            refused, seen = told(process)[-2:]
+            refused, seen, assets = told(process)[-3:]
         root.chmod(0o700)
     assert "may not be written; check the rights" in refused
     assert seen == "completed {'n': 1} ['r']"
+    assert "'data'" in assets
 
 
 class Gone:
