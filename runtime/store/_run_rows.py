@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -79,7 +79,7 @@ def _json(
     in_order: bool = False,
     enc_hook: Callable[[Any], Any] | None = None,
 ) -> str:
-    order = "deterministic" if in_order else None
+    order: Literal["deterministic"] | None = "deterministic" if in_order else None
     return msgspec.json.encode(value, order=order, enc_hook=enc_hook).decode()
 
 
