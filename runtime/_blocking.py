@@ -3,7 +3,6 @@
 First Ctrl-C: drain within a budget. Second: cancel. Third: exit 130 at once.
 """
 
-import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from msgspec.structs import replace
 from ..actors._profile_config import ProfileConfig
 from ..actors._run_context import RunContext
 from ._execution import Execution
+from ._in_worker import refuse_in_a_worker
 from ._interrupts import catch_interrupts, obey_interrupts
 from ._leaf import only_leaf
 from ._report import WorkflowResult
@@ -57,7 +57,7 @@ def run(
         RuntimeError: an event loop already runs in this thread; the text names the awaitable form.
     """
     _refuse_inside_a_loop(workflow)
-    _refuse_in_a_worker(workflow)
+    refuse_in_a_worker(workflow.name)
     if duration is not None and not duration >= 0:
         raise ValueError(f"duration must be >= 0 s or None, got {duration!r}")
     options: ExecuteOptions = {
@@ -166,15 +166,6 @@ def _refuse_inside_a_loop(workflow: Workflow) -> None:
         f"trouper.run() blocks, and {library} already runs in this thread; write "
         f"`await {instead}` for {workflow.name!r} instead"
     )
-
-
-def _refuse_in_a_worker(workflow: Workflow) -> None:
-    # While a worker process imports the program's main file, there is no main module.
-    if "__main__" not in sys.modules:
-        raise RuntimeError(
-            f"{workflow.name!r} would run once more in a worker process, which imports this "
-            'program: put what it does under `if __name__ == "__main__":`'
-        )
 
 
 async def _drain_after(execution: Execution, duration: float, budget: float) -> None:

@@ -99,8 +99,13 @@ def _import_main(main: Main) -> None:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     module.__package__ = main.package
-    sys.modules["__main__"] = sys.modules["__mp_main__"] = module
-    spec.loader.exec_module(module)
+    sys.modules["__mp_main__"] = module
+    # Without a main module runs are refused: a file without a guard would start itself for ever.
+    sys.modules.pop("__main__", None)
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.modules["__main__"] = module
 
 
 async def _go(run: TaskRun, link: socket.socket) -> None:

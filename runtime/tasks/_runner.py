@@ -11,6 +11,7 @@ from attrs import evolve
 
 from ...actors._run_context import Mode
 from .._execution import Execution
+from .._in_worker import refuse_in_a_worker
 from .._interrupts import catch_interrupts
 from .._leaf import only_leaf
 from .._settings import ExecuteOptions, generate_run_name
@@ -82,11 +83,13 @@ class Runner:
             TypeError: the target is neither a task nor a workflow, or the arguments don't fit.
             GraphError: the graph can't run.
             ValueError: a run of that name goes on.
+            RuntimeError: a worker process imports the program, which would run it once more.
         """
         found = take_task(target)
         if found is None and not isinstance(target, Workflow):
             raise TypeError(_no_target(target))
         label: str = target.name if found is None else found[0].name
+        refuse_in_a_worker(label)
         configuration = current()
         parameters = _configured(self._parameters, configuration)
         given = parameters.get("name")

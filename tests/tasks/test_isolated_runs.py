@@ -368,3 +368,32 @@ def test_sigterm_to_its_process_ends_the_run_in_good_order(tmp_path: Path) -> No
         process.communicate()
     assert "finally" in err
     assert "RunCancelled" in err
+
+
+def test_a_program_without_a_guard_is_refused_in_the_process_that_imports_it(
+    tmp_path: Path,
+) -> None:
+    """Each process would start the next one, without end."""
+    program = tmp_path / "unguarded.py"
+    program.write_text(
+        textwrap.dedent("""
+        import pathlib, trouper
+
+        with pathlib.Path("starts").open("a") as starts:
+            starts.write("x")
+
+        env = trouper.TaskEnvironment("unguarded")
+
+        @env.task
+        async def one() -> int:
+            return 1
+
+        trouper.with_runcontext(isolate="process").run(one)
+        """)
+    )
+    done = subprocess.run(
+        [sys.executable, program], cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE
+    )
+    assert done.returncode == 1
+    assert 'put what it does under `if __name__ == "__main__":`' in done.stderr
+    assert (tmp_path / "starts").read_text() == "xx"
