@@ -180,16 +180,21 @@ async def test_many_children_are_stopped_before_they_began() -> None:
 async def test_a_child_that_fails_while_its_run_is_cancelled() -> None:
     """P2: it is not restarted, and nothing waits for it."""
     wf = trouper.Workflow()
+    died = trio.Event()
 
     async def dirty(ctx: trouper.ActorContext) -> None:
         try:
             await trio.sleep_forever()
         finally:
+            died.set()
             raise ValueError("in its clean-up")
 
     @wf.actor
     async def parent(ctx: trouper.ActorContext) -> None:
         await ctx.spawn(dirty)
+        # Else it might retire the child before that has failed: trio wakes both, in any order.
+        with trio.CancelScope(shield=True):
+            await died.wait()
         await trio.sleep_forever()
 
     async with wf.open() as run:
