@@ -11,6 +11,7 @@ import trio
 
 from .._leaf import only_leaf
 from ._far import Call, Far, FarSideEnded, Queue
+from ._give_way import GiveWay
 from ._hosted import HostKind
 
 Main = Callable[[], Awaitable[None]]
@@ -68,7 +69,7 @@ class AsyncioBridge:
     def _run_in_thread(self, serve: Main) -> None:
         error: BaseException | None = None
         try:
-            trio.run(serve)
+            trio.run(serve, instruments=[GiveWay()])
         except BaseException as caught:
             error = only_leaf(caught)
         self.home(partial(self._end, error))

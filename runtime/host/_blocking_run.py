@@ -17,6 +17,7 @@ from .._reconfigure import Changes
 from .._report import WorkflowResult
 from .._run import DRAIN_BUDGET, LiveRun
 from ._far import Call, FarSideEnded
+from ._give_way import GiveWay
 from ._hosted import AskOptions, HostedRun, SendOptions
 from ._pump import Pump
 from ._session import Session
@@ -54,7 +55,8 @@ class BlockingRun(HostedRun):
 
     def _run(self) -> None:
         try:
-            trio.run(partial(self.far.serve, self.session.main, own_thread=True))
+            serve = partial(self.far.serve, self.session.main, own_thread=True)
+            trio.run(serve, instruments=[GiveWay()])
         except BaseException as error:
             self._error = only_leaf(error)
         finally:
