@@ -12,7 +12,7 @@ from .._reconfigure import Changes
 from .._report import WorkflowResult
 from .._run import DRAIN_BUDGET, LiveRun
 from ._far import FarSideEnded
-from ._hosted import AskOptions, HostedRun, HostKind, SendOptions
+from ._hosted import AskOptions, HostedRun, HostKind, SendOptions, at_once
 from ._pump import Pump
 from ._session import Session
 
@@ -118,15 +118,15 @@ class AsyncioRun(HostedRun):
 
     async def pause(self, node: Any) -> None:
         """As `LiveRun.pause`, which crosses, and so is awaited here."""
-        await self._call(_at_once, self.live.pause, node)
+        await self._call(at_once, self.live.pause, node)
 
     async def resume(self, node: Any) -> None:
         """As `LiveRun.resume`, likewise."""
-        await self._call(_at_once, self.live.resume, node)
+        await self._call(at_once, self.live.resume, node)
 
     async def kill(self, node: Any) -> None:
         """As `LiveRun.kill`, likewise."""
-        await self._call(_at_once, self.live.kill, node)
+        await self._call(at_once, self.live.kill, node)
 
     async def reconfigure(self, node: Any, **changes: Unpack[Changes]) -> None:
         """As `LiveRun.reconfigure`."""
@@ -235,10 +235,6 @@ class AsyncioStream:
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
-
-
-async def _at_once(fn: Callable[..., Any], *args: Any) -> Any:
-    return fn(*args)
 
 
 AsyncioRun.__module__ = AsyncioStream.__module__ = "trouper"

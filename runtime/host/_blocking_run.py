@@ -18,7 +18,7 @@ from .._report import WorkflowResult
 from .._run import DRAIN_BUDGET, LiveRun
 from ._far import Call, FarSideEnded
 from ._give_way import GiveWay
-from ._hosted import AskOptions, HostedRun, SendOptions
+from ._hosted import AskOptions, HostedRun, SendOptions, at_once
 from ._pump import Pump
 from ._session import Session
 
@@ -150,15 +150,15 @@ class BlockingRun(HostedRun):
 
     def pause(self, node: Any) -> None:
         """As `LiveRun.pause`."""
-        self._call(_at_once, self.live.pause, node)
+        self._call(at_once, self.live.pause, node)
 
     def resume(self, node: Any) -> None:
         """As `LiveRun.resume`."""
-        self._call(_at_once, self.live.resume, node)
+        self._call(at_once, self.live.resume, node)
 
     def kill(self, node: Any) -> None:
         """As `LiveRun.kill`."""
-        self._call(_at_once, self.live.kill, node)
+        self._call(at_once, self.live.kill, node)
 
     def reconfigure(self, node: Any, **changes: Unpack[Changes]) -> None:
         """As `LiveRun.reconfigure`."""
@@ -252,10 +252,6 @@ class BlockingStream:
         with self._news:
             self._has_ended, self._error = True, error
             self._news.notify_all()
-
-
-async def _at_once(fn: Callable[..., Any], *args: Any) -> Any:
-    return fn(*args)
 
 
 BlockingRun.__module__ = BlockingStream.__module__ = "trouper"

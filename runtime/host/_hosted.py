@@ -110,3 +110,8 @@ def _look(look: Callable[[], T]) -> T:
         with suppress(RuntimeError):
             return look()
     return look()
+
+
+async def at_once(fn: Callable[..., T], *args: Any) -> T:
+    """Call a plain function; for what has to be awaited on the far side."""
+    return fn(*args)

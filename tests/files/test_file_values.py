@@ -334,7 +334,7 @@ def test_it_encodes_as_its_address() -> None:
     assert pickle.loads(pickle.dumps(file)) == file
 
 
-@pytest.mark.parametrize("uri", ["/tmp/a", "file:///a/../b", "s3:/x", "http://host/a", ""])
+@pytest.mark.parametrize("uri", ["/a", "file:///a/../b", "s3:/x", "http://host/a", ""])
 def test_no_file_has_an_address_of_another_form(uri: str) -> None:
     with pytest.raises(ValueError, match="a File"):
         File(uri=uri, size=1)
