@@ -3,13 +3,15 @@
 import gc
 import logging
 import os
+import random
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from itertools import count
+from collections.abc import Iterator, MutableSequence
+from itertools import count, cycle
 from pathlib import Path
 from types import AsyncGeneratorType
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -29,6 +31,9 @@ STEERING = (
 )
 """What would make our output, or that of a process we start, another one."""
 
+STAYING = ("TROUPER_EXPLORE", "TROUPER_SOAK", "TROUPER_WAKE_ORDER")
+"""What steers the tests themselves."""
+
 # The same examples each time, so that a run which passed passes everywhere; new ones are drawn
 # with TROUPER_EXPLORE=1. Nothing is timed: a machine may be as slow as it likes.
 settings.register_profile(
@@ -38,6 +43,35 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("trouper")
+
+
+class WakeOrder(random.Random):
+    """Decides in trio's place in which order the tasks of one step wake.
+
+    `pytest-trio` has trio sort them by when they became ready, and then shuffle.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        turns = {"forward": [False], "backward": [True], "alternate": [True, False]}
+        self._is_turned = cycle(turns[name])
+
+    def shuffle(self, x: MutableSequence[Any]) -> None:
+        """Order the tasks of a step."""
+        if next(self._is_turned):
+            x.reverse()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _wake_order() -> Iterator[None]:
+    """Hold what trio draws by lot to one order, with TROUPER_WAKE_ORDER=forward or the others.
+
+    A test that hangs on the order fails in one of them each time, and not once in fifty runs.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        if wanted := os.environ.get("TROUPER_WAKE_ORDER"):
+            patch.setattr("trio._core._run._r", WakeOrder(wanted))
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -66,7 +100,7 @@ def _same_surroundings() -> Iterator[None]:
 
 
 def _is_setting(name: str) -> bool:
-    return name.startswith("TROUPER_") and not name.startswith(("TROUPER_SOAK", "TROUPER_EXPLORE"))
+    return name.startswith("TROUPER_") and not name.startswith(STAYING)
 
 
 @pytest.fixture(scope="session")

@@ -134,7 +134,7 @@ class Lifespan:
             ValueError: there is no such node or output, or it is a batch task.
         """
         run = self.run
-        if self.is_ending or self.result is not None:
+        if self.is_ending or run.has_ended:
             return None
         hub = self._hubs.get(node)
         if hub is None:
