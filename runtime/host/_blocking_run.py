@@ -16,7 +16,7 @@ from .._leaf import only_leaf
 from .._reconfigure import Changes
 from .._report import WorkflowResult
 from .._run import DRAIN_BUDGET, LiveRun
-from ._far import Call, FarSideEnded
+from ._far import Call, Far, FarSideEnded, ForkedAway
 from ._give_way import GiveWay
 from ._hosted import AskOptions, HostedRun, SendOptions, at_once
 from ._pump import Pump
@@ -171,7 +171,7 @@ class BlockingRun(HostedRun):
         if self._thread is None:
             raise self.not_entered()
         return BlockingStream(
-            self.live.stream(node, capacity=capacity, overflow=overflow), self._call, self.far.post
+            self.live.stream(node, capacity=capacity, overflow=overflow), self._call, self.far
         )
 
 
@@ -182,10 +182,10 @@ class BlockingStream:
         self,
         stream: Any,
         call: Callable[..., Any],
-        post: Callable[[Callable[[], object]], None],
+        far: Far,
     ) -> None:
         self._call = call
-        self._post = post
+        self._far = far
         self._pump = Pump(stream, self._arrive, self._end)
         self._items: deque[Any] = deque()
         self._unpaid = 0
@@ -212,7 +212,7 @@ class BlockingStream:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        with suppress(FarSideEnded):
+        with suppress(FarSideEnded, ForkedAway):
             self._call(self._pump.close)
 
     def __iter__(self) -> Iterator[Any]:
@@ -229,6 +229,7 @@ class BlockingStream:
                 self._pay()
                 if self._has_ended:
                     raise StopIteration if self._error is None else self._error
+                self._far.refuse_forked()
                 self._news.wait()
             return self._items.popleft()
 
@@ -237,7 +238,7 @@ class BlockingStream:
         if taken > 0:
             self._unpaid -= taken
             with suppress(FarSideEnded):
-                self._post(partial(self._pump.give_room, taken))
+                self._far.post(partial(self._pump.give_room, taken))
 
     # -- on the far side ---------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ Rule 2: a cancel crosses, and the side that cancels waits until the other has cl
 Rule 3: a call starts from the context variables of the caller.
 """
 
+import os
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -17,6 +18,10 @@ import trio
 
 class FarSideEnded(RuntimeError):
     """The loop that runs the actors has ended: a call can't cross any more."""
+
+
+class ForkedAway(RuntimeError):
+    """The loop that runs the actors is in the process that this one was forked from."""
 
 
 class Queue:
@@ -122,6 +127,7 @@ class Far:
     def __init__(self) -> None:
         self._nursery: trio.Nursery | None = None
         self._queue: Queue | None = None
+        self._process = 0
         self.has_ended = False
 
     async def serve(self, main: Callable[[], Awaitable[None]], *, own_thread: bool) -> None:
@@ -133,6 +139,7 @@ class Far:
         """
         try:
             async with trio.open_nursery() as nursery:
+                self._process = os.getpid()
                 self._queue = Queue(trio.lowlevel.current_trio_token().run_sync_soon)
                 self._nursery = nursery
                 if own_thread:
@@ -149,19 +156,34 @@ class Far:
 
         Raises:
             FarSideEnded: nobody will.
+            ForkedAway: nobody here will.
         """
         if self._queue is None or self.has_ended:
             raise ended()
+        self.refuse_forked()
         try:
             self._queue.post(job)
         except trio.RunFinishedError as error:
             raise ended(error) from None
 
+    def refuse_forked(self) -> None:
+        """Do nothing, unless this process was forked from the one that the loop runs in.
+
+        Raises:
+            ForkedAway: it is; threads are not forked, so nothing would ever answer.
+        """
+        if self._process and not self.has_ended and os.getpid() != self._process:
+            raise ForkedAway(
+                "this run was opened before the process was forked, and its actors run in the "
+                "parent; open one here, after the fork (gunicorn --preload: not at import, but in "
+                "the app's lifespan or in post_fork)"
+            )
+
     def start(self, call: Call) -> None:
         """Start a call there, from any thread.
 
         Raises:
-            FarSideEnded: it never starts.
+            FarSideEnded, ForkedAway: it never starts.
         """
         if self._nursery is None:
             raise ended()

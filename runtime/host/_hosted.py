@@ -10,7 +10,7 @@ from ...actors._dead_letters import DeadLetter
 from .._node_ended import NodeEnded
 from .._report import StatusReport
 from .._run import LiveRun
-from ._far import Far, FarSideEnded
+from ._far import Far, FarSideEnded, ForkedAway
 from ._session import Session
 
 HostKind = Literal["thread", "guest"]
@@ -62,26 +62,34 @@ class HostedRun:
 
     def status(self) -> StatusReport:
         """As `LiveRun.status`."""
-        return _look(self.live.status)
+        return self._look(self.live.status)
 
     def dead_letters(self) -> tuple[DeadLetter, ...]:
         """As `LiveRun.dead_letters`."""
-        return _look(self.live.dead_letters)
+        return self._look(self.live.dead_letters)
 
     @property
     def results(self) -> dict[str, Any]:
         """What `ctx.set_result` has kept so far."""
-        return _look(lambda: self.live.results)
+        return self._look(lambda: self.live.results)
 
     def cancel(self, reason: str = "run.cancel() was called") -> None:
         """Cancel everything soon; what was in hand is recorded. Idempotent, from any thread."""
         with suppress(FarSideEnded):
             self.far.post(partial(self.live.cancel, reason))
 
+    def _look(self, look: Callable[[], T]) -> T:
+        self.far.refuse_forked()
+        # From another thread: a dict may grow while it is gone through. Nobody waits for that here.
+        for _ in range(_LOOKS):
+            with suppress(RuntimeError):
+                return look()
+        return look()
+
     # -- for the handles ---------------------------------------------------------------------
 
     def leave_soon(self, why_cancelled: str = "") -> None:
-        with suppress(FarSideEnded):
+        with suppress(FarSideEnded, ForkedAway):
             self.far.post(partial(self.session.leave, why_cancelled))
 
     def refuse_second_use(self, *, is_entered: bool) -> None:
@@ -102,14 +110,6 @@ class HostedRun:
             raise NodeEnded(
                 f"run {self.name!r} has ended; the message was not accepted", payload
             ) from error
-
-
-def _look(look: Callable[[], T]) -> T:
-    # From another thread: a dict may grow while it is gone through. Nobody waits for that here.
-    for _ in range(_LOOKS):
-        with suppress(RuntimeError):
-            return look()
-    return look()
 
 
 async def at_once(fn: Callable[..., T], *args: Any) -> T:
