@@ -1,56 +1,50 @@
-"""Real servers, as processes of their own, over real sockets."""
+"""Real servers: a service from its start to its drain, in each of them."""
 
 import json
 import signal
-import socket
 import subprocess
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
+from harness.serving import LIMIT, UVICORN, event_streams, read_until, serving
+
+HYPERCORN = ("hypercorn", "--bind", "fd://{fd}", "{app}")
 SERVERS = {
-    "uvicorn": ["uvicorn", "tests_app:app", "--fd", "{fd}"],
-    "hypercorn on asyncio": ["hypercorn", "--bind", "fd://{fd}", "tests_app:app"],
-    "hypercorn on trio": ["hypercorn", "-k", "trio", "--bind", "fd://{fd}", "tests_app:app"],
+    "uvicorn": UVICORN,
+    "hypercorn on asyncio": HYPERCORN,
+    "hypercorn on trio": (*HYPERCORN, "-k", "trio"),
 }
+GUNICORN = (
+    *("gunicorn", "--preload", "--workers", "2", "--no-control-socket"),
+    *("--worker-class", "uvicorn_worker.UvicornWorker", "--bind", "fd://{fd}", "{app}"),
+)
 APP = Path(__file__).parent / "app.py"
-LIMIT = 120.0
-"""Seconds; for a machine that stands still now and then."""
+
+AT_IMPORT = """
+opened = trouper.open_blocking(workflow)
+opened.__enter__()
 
 
-@contextmanager
-def serving(server: str, tmp_path: Path) -> Generator[tuple[httpx.Client, subprocess.Popen[str]]]:
-    (tmp_path / "tests_app.py").write_text(APP.read_text())
-    with socket.socket() as listener:
-        # Bound and listening before the server starts: whoever connects waits for it, no polling.
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(128)
-        port, fd = listener.getsockname()[1], listener.fileno()
-        command = [part.format(fd=fd) for part in SERVERS[server]]
-        process = subprocess.Popen(
-            [sys.executable, "-m", *command],
-            cwd=tmp_path,
-            pass_fds=[fd],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+@app.get("/at-import")
+def at_import() -> str:
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}/flow", timeout=LIMIT) as client:
-            yield client, process
-    finally:
-        process.kill()
-        process.communicate()
+        return str(opened.ask(Order("a"), to="price"))
+    except RuntimeError as error:
+        return str(error)
+
+
+app.mount(
+"""
 
 
 @pytest.mark.parametrize("server", SERVERS)
 def test_a_service_from_start_to_drain(server: str, tmp_path: Path) -> None:
     """Starts with the app, answers, streams, and ends open streams when SIGTERM comes."""
-    with serving(server, tmp_path) as (client, process):
+    with serving(APP, tmp_path, SERVERS[server]) as served:
+        client = served.client
         assert client.get("/readyz").json() == {"ready": True, "why": ""}
         answer = client.post("/ask/price", json={"item": "a", "pieces": 3})
         assert (answer.status_code, answer.json()) == (200, {"total": 6, "custom": {}})
@@ -61,18 +55,18 @@ def test_a_service_from_start_to_drain(server: str, tmp_path: Path) -> None:
             seen = [json.loads(line[6:]) for line in take(lines, 3, "data: ")]
             assert seen == [{"number": number} for number in range(3)]
             if server == "uvicorn":  # hypercorn's workers hear no signal, and cut open responses
-                process.send_signal(signal.SIGTERM)
+                served.process.send_signal(signal.SIGTERM)
                 assert not [line for line in lines if line.startswith("data: ")]
         if server != "uvicorn":
-            process.send_signal(signal.SIGTERM)
-        out, _ = process.communicate(timeout=LIMIT)
-    assert "orders: drained in" in out
-    assert "Traceback" not in out
+            served.process.send_signal(signal.SIGTERM)
+        served.wait()
+    assert "orders: drained in" in served.log
+    assert "Traceback" not in served.log
 
 
-def take(lines: "object", count: int, prefix: str) -> list[str]:
+def take(lines: Iterator[str], count: int, prefix: str) -> list[str]:
     found: list[str] = []
-    for line in lines:  # type: ignore[attr-defined]  # an iterator of str
+    for line in lines:
         if line.startswith(prefix):
             found.append(line)
             if len(found) == count:
@@ -80,43 +74,39 @@ def take(lines: "object", count: int, prefix: str) -> list[str]:
     return found
 
 
+def test_workers_of_gunicorn_have_a_run_each(tmp_path: Path) -> None:
+    """Forked from a master that has loaded the app: what the lifespan opens is each worker's own.
+
+    What the master has opened at import is refused in them. SIGTERM ends the streams of both
+    workers in order, and drains both runs.
+    """
+    with serving(APP, tmp_path, GUNICORN, replace=("app.mount(", AT_IMPORT)) as served:
+        client = served.client
+        assert client.post("/ask/price", json={"item": "a"}).json()["total"] == 2
+        refused = client.get(f"http://{served.host}:{served.port}/at-import").json()
+        assert "open one here, after the fork" in refused
+        # A server that has not started can't end in order.
+        served.told("Application startup complete", times=2)
+        with event_streams(served, "/flow/stream/count", 8) as streams:
+            served.process.send_signal(signal.SIGTERM)
+            for stream in streams:
+                read_until(stream, b"0\r\n\r\n")
+        assert served.wait() == 0, served.log
+    assert len(served.told("orders: drained in")) == 2
+    assert "Traceback" not in served.log
+
+
 def test_a_hundred_open_streams_end_at_sigterm(tmp_path: Path) -> None:
-    with serving("uvicorn", tmp_path) as (client, process):
-        assert client.get("/healthz").json() == {"alive": True}
-        with socket_streams(client, 100) as streams:
-            assert client.post("/send/count", json=1).status_code == 202
+    with serving(APP, tmp_path) as served:
+        with event_streams(served, "/flow/stream/count", 100) as streams:
+            assert served.client.post("/send/count", json=1).status_code == 202
             for stream in streams:
                 assert b'data: {"number":1}' in read_until(stream, b"\n\n")
-            process.send_signal(signal.SIGTERM)
+            served.process.send_signal(signal.SIGTERM)
             for stream in streams:
                 read_until(stream, b"0\r\n\r\n")  # the last chunk of a body that has ended in order
-        out, _ = process.communicate(timeout=LIMIT)
-    assert "orders: drained in" in out
-
-
-@contextmanager
-def socket_streams(client: httpx.Client, count: int) -> Generator[list[socket.socket]]:
-    host, port = client.base_url.host, client.base_url.port
-    assert port is not None
-    streams = [socket.create_connection((host, port), timeout=LIMIT) for _ in range(count)]
-    try:
-        for stream in streams:
-            stream.sendall(b"GET /flow/stream/count HTTP/1.1\r\nhost: here\r\n\r\n")
-        for stream in streams:
-            read_until(stream, b"\r\n\r\n")
-        yield streams
-    finally:
-        for stream in streams:
-            stream.close()
-
-
-def read_until(stream: socket.socket, end: bytes) -> bytes:
-    data = b""
-    while end not in data:
-        part = stream.recv(4096)
-        assert part, f"the connection ended after {data!r}"
-        data += part
-    return data
+        served.wait()
+    assert "orders: drained in" in served.log
 
 
 def test_a_graph_that_can_not_run_fails_the_start(tmp_path: Path) -> None:

@@ -1,0 +1,144 @@
+"""Real servers, as processes of their own, over real sockets."""
+
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import httpx
+from attrs import define, field
+
+LIMIT = 120.0
+"""Seconds; for a machine that stands still now and then."""
+
+UVICORN = ("uvicorn", "--fd", "{fd}", "--no-access-log", "{app}")
+
+
+@define(eq=False)
+class Server:
+    """A server process, and what it has logged so far."""
+
+    process: "subprocess.Popen[str]"
+    host: str
+    port: int
+    client: httpx.Client
+    lines: list[str] = field(factory=list)
+    _news: threading.Condition = field(factory=threading.Condition)
+    _reader: threading.Thread = field(init=False)
+    _is_over: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        self._reader = threading.Thread(target=self._read, name="reader of a server's log")
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            with self._news:
+                self.lines.append(line.rstrip("\n"))
+                self._news.notify_all()
+        with self._news:
+            self._is_over = True
+            self._news.notify_all()
+
+    def told(self, words: str, times: int = 1) -> list[str]:
+        """Wait until lines of the log hold `words`, so many times, and return those lines."""
+        with self._news:
+            assert self._news.wait_for(
+                lambda: self._is_over or len(self._holding(words)) >= times, LIMIT
+            ), f"the log does not say {words!r}:\n{self.log}"
+            found = self._holding(words)
+        assert len(found) >= times, f"the log does not say {words!r}:\n{self.log}"
+        return found
+
+    def _holding(self, words: str) -> list[str]:
+        return [line for line in self.lines if words in line]
+
+    @property
+    def log(self) -> str:
+        return "\n".join(self.lines)
+
+    def wait(self) -> int:
+        """Wait for the end of the process and of its log; return its exit code."""
+        code = self.process.wait(LIMIT)
+        self._reader.join(LIMIT)
+        return code
+
+    def stop(self, signal_number: int) -> int:
+        """Send a signal and wait for the end; return the exit code."""
+        self.process.send_signal(signal_number)
+        return self.wait()
+
+    def connect(self) -> socket.socket:
+        """Return a connection that nothing was sent over."""
+        return socket.create_connection((self.host, self.port), timeout=LIMIT)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+@contextmanager
+def serving(
+    app: Path,
+    folder: Path,
+    command: Sequence[str] = UVICORN,
+    *,
+    replace: tuple[str, str] = ("", ""),
+) -> Generator[Server]:
+    """Run a server of `app.app`, with `/flow` as the client's base.
+
+    Args:
+        folder: where a copy of the file is put, and the process runs.
+        command: what `python -m` runs; `{fd}` and `{app}` are filled in.
+        replace: a text of the app's file, and what stands there instead.
+    """
+    (folder / "served.py").write_text(app.read_text().replace(*replace))
+    with socket.socket() as listener:
+        # Bound and listening before the server starts: whoever connects waits for it, no polling.
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(4096)
+        host, port = listener.getsockname()
+        filled = [part.format(fd=listener.fileno(), app="served:app") for part in command]
+        process = subprocess.Popen(
+            [sys.executable, "-m", *filled],
+            cwd=folder,
+            pass_fds=[listener.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    with httpx.Client(base_url=f"http://{host}:{port}/flow", timeout=LIMIT) as client:
+        server = Server(process, host, port, client)
+        try:
+            yield server
+        finally:
+            server.close()
+
+
+def read_until(stream: socket.socket, end: bytes) -> bytes:
+    """Read until `end` was seen, and perhaps a bit more."""
+    data = b""
+    while end not in data:
+        part = stream.recv(65536)
+        assert part, f"the connection ended after {data[-500:]!r}"
+        data += part
+    return data
+
+
+@contextmanager
+def event_streams(server: Server, path: str, count: int) -> Generator[list[socket.socket]]:
+    """Open so many event streams; each has begun when the block does."""
+    with ExitStack() as stack:
+        streams = [stack.enter_context(server.connect()) for _ in range(count)]
+        for stream in streams:
+            stream.sendall(f"GET {path} HTTP/1.1\r\nhost: here\r\n\r\n".encode())
+        for stream in streams:
+            assert read_until(stream, b"\r\n\r\n").startswith(b"HTTP/1.1 200")
+        yield streams
