@@ -1,5 +1,6 @@
 """Real servers, as processes of their own, over real sockets."""
 
+import resource
 import socket
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
+import psutil  # type: ignore[import-untyped]  # it has no annotations
+import pytest
 from attrs import define, field
 
 LIMIT = 120.0
@@ -142,3 +145,24 @@ def event_streams(server: Server, path: str, count: int) -> Generator[list[socke
         for stream in streams:
             assert read_until(stream, b"\r\n\r\n").startswith(b"HTTP/1.1 200")
         yield streams
+
+
+def resident(pid: int) -> int:
+    """Return the bytes of memory that a process holds."""
+    return int(psutil.Process(pid).memory_info().rss)
+
+
+@contextmanager
+def open_files(count: int) -> Generator[None]:
+    """Let this process, and those that it starts, have so many files open.
+
+    Where the machine does not allow that, the test is skipped.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < count:
+        pytest.skip(f"no process here may open {count} files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, count), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
