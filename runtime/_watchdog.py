@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import copy_context
+from functools import partial
+from operator import methodcaller
 from time import perf_counter
 
 import trio
@@ -55,38 +57,43 @@ class _Watchdog:
         self._beat = min(BEAT, limit / 2)
         self._token = trio.lowlevel.current_trio_token()
         self._loop_thread = threading.get_ident()
-        self._answered_at: float | None = None
+        self._asked = perf_counter()
+        self._answered_at: float | None = self._asked  # who makes it is in the loop
+        self._has_warned = False
         self._stopped = threading.Event()
-        # In a copy of the variables of here, so that its warnings are records of the run.
-        self._thread = threading.Thread(
-            target=copy_context().run, args=(self._watch,), name="trouper watchdog", daemon=True
-        )
+        self._guard = threading.Lock()
 
     def start(self) -> None:
-        self._thread.start()
+        # One of trio's, which are at hand; nor does a run wait for it, at its start or its end:
+        # a short one would take twice as long. In a copy of the variables of here, so that its
+        # warnings are records of the run.
+        watch = partial(copy_context().run, self._watch)
+        trio.lowlevel.start_thread_soon(watch, methodcaller("unwrap"), "trouper watchdog")
 
     def stop(self) -> None:
-        """End the thread; nothing of a run outlives it."""
-        self._stopped.set()
-        self._thread.join()
+        """Let nothing more be said, and the thread go."""
+        with self._guard:
+            self._stopped.set()
+            if self._has_warned:
+                self._say_free()
 
     def _watch(self) -> None:
-        asked, has_warned = self._ask(), False
         while not self._stopped.wait(self._beat):
-            if self._answered_at is not None:
-                if has_warned:
-                    self._say_free(asked)
-                asked, has_warned = self._ask(), False
-            elif not has_warned and perf_counter() - asked >= self._limit:
-                self._warn(asked)
-                has_warned = True
-        if has_warned:
-            self._say_free(asked)
+            with self._guard:
+                if not self._stopped.is_set():
+                    self._check()
 
-    def _ask(self) -> float:
-        self._answered_at = None
+    def _check(self) -> None:
+        if self._answered_at is not None:
+            if self._has_warned:
+                self._say_free()
+            self._ask()
+        elif not self._has_warned and perf_counter() - self._asked >= self._limit:
+            self._warn()
+
+    def _ask(self) -> None:
+        self._answered_at, self._has_warned, self._asked = None, False, perf_counter()
         self._token.run_sync_soon(self._answer)
-        return perf_counter()
 
     def _answer(self) -> None:
         self._answered_at = now = perf_counter()
@@ -94,7 +101,8 @@ class _Watchdog:
             self._looked_at = now
             self._look()
 
-    def _warn(self, asked: float) -> None:
+    def _warn(self) -> None:
+        self._has_warned = True
         # The public, documented way in spite of its underscore.
         frame = sys._current_frames()[self._loop_thread]  # pyright: ignore[reportPrivateUsage]
         node = node_name(frame)
@@ -102,11 +110,11 @@ class _Watchdog:
             "%s has blocked the event loop for %.1f s, at %s; nothing else runs meanwhile: "
             "await instead, or move the call into a thread (trio.to_thread.run_sync)",
             "a task" if node is None else repr(node),
-            perf_counter() - asked,
+            perf_counter() - self._asked,
             user_line(frame),
         )
 
-    def _say_free(self, asked: float) -> None:
+    def _say_free(self) -> None:
         # When it was stopped, the loop was free again to do it.
         free_at = self._answered_at or perf_counter()
-        log.warning("the event loop is free again after %.1f s", free_at - asked)
+        log.warning("the event loop is free again after %.1f s", free_at - self._asked)

@@ -16,7 +16,6 @@ import mmap
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -155,26 +154,29 @@ class Journal:
 
     def close(self) -> None:
         """Close the file, cut to what it holds. May be repeated."""
+        self._close(is_kept=True)
+
+    def _close(self, *, is_kept: bool) -> None:
         with self._guard:
             descriptor, self._descriptor = self._descriptor, -1
             self._unmap()
         if descriptor >= 0:
             try:
-                os.ftruncate(descriptor, self._length)
+                if is_kept:
+                    os.ftruncate(descriptor, self._length)
             finally:
                 os.close(descriptor)
 
     def remove(self) -> None:
         """Close the file and remove it: nothing is left to recover."""
-        self.close()
+        self._close(is_kept=False)
         self.path.unlink(missing_ok=True)
-        with suppress(OSError):  # another execution of the run has begun its own
-            self.path.parent.rmdir()
 
 
 def _reserve(descriptor: int, start: int, size: int) -> None:
     """Have the disk hold `size` bytes from `start` on, and there nothing but zeros."""
-    os.ftruncate(descriptor, start)
+    if os.fstat(descriptor).st_size > start:  # to cut off nothing may take a disk as long
+        os.ftruncate(descriptor, start)
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(descriptor, start, size)
         return
@@ -201,11 +203,15 @@ def _refused(path: Path, error: OSError) -> StoreError:
 
 def earlier_journals(root: Path, run: int) -> Sequence[Path]:
     """Return the journals of a run that were not removed, oldest first."""
-    folder = root / FOLDER / str(run)
     try:
-        return sorted(folder.iterdir(), key=lambda path: int(path.name))
+        found = [name for name in os.listdir(root / FOLDER) if name.startswith(f"{run}.")]
     except (FileNotFoundError, NotADirectoryError):
         return ()
+    return [root / FOLDER / name for name in sorted(found, key=_execution_of)]
+
+
+def _execution_of(name: str) -> int:
+    return int(name.partition(".")[2])
 
 
 def make_journal(root: Path, run: int, execution: int) -> Journal:
@@ -214,14 +220,20 @@ def make_journal(root: Path, run: int, execution: int) -> Journal:
     Raises:
         StoreError: it can't be made.
     """
-    path = root / FOLDER / str(run) / str(execution)
+    # One folder for all: to make and remove one for each run may take a disk milliseconds.
+    path = root / FOLDER / f"{run}.{execution}"
     try:
-        for folder in (path.parents[1], path.parent):
-            folder.mkdir(mode=0o700, exist_ok=True)
-        flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
-        return Journal(path, os.open(path, flags, 0o600))
+        try:
+            return Journal(path, _made(path))
+        except FileNotFoundError:
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            return Journal(path, _made(path))
     except OSError as error:
         raise _not_made(path, error) from error
+
+
+def _made(path: Path) -> int:
+    return os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
 
 
 def continue_journal(before: Path, execution: int) -> tuple[Journal, Story]:
@@ -232,7 +244,7 @@ def continue_journal(before: Path, execution: int) -> tuple[Journal, Story]:
     Raises:
         StoreError: it can't be written.
     """
-    path = before.with_name(str(execution))
+    path = before.with_name(f"{before.name.partition('.')[0]}.{execution}")
     try:
         before.rename(path)
         story = read_journal(path)

@@ -191,7 +191,8 @@ def track(
 
 
 def _open_journal(root: Path, claim: Claim, *, is_recovery: bool) -> tuple[Journal, Story | None]:
-    earlier = earlier_journals(root, claim.run)
+    # Most runs are new: whether there are journals of others is nothing to them.
+    earlier = earlier_journals(root, claim.run) if claim.number > 1 else ()
     if is_recovery and earlier:
         return continue_journal(earlier[-1], claim.execution)
     for path in earlier:  # the run begins anew: nobody will recover what was before

@@ -116,5 +116,7 @@ def test_there_are_no_journals_of_a_run_that_never_was(tmp_path: Path) -> None:
     other = make_journal(tmp_path, 1, 2)
     journal.remove()
     assert list(earlier_journals(tmp_path, 1)) == [other.path]
+    make_journal(tmp_path, 11, 1).close()  # of another run
+    assert list(earlier_journals(tmp_path, 1)) == [other.path]
     other.remove()
-    assert not other.path.parent.exists()
+    assert earlier_journals(tmp_path, 1) == []

@@ -117,12 +117,27 @@ async def test_nothing_on_a_mock_clock(autojump_clock: MockClock) -> None:
         assert threading.active_count() == before
 
 
-async def test_its_thread_ends_with_the_run() -> None:
-    """Case X6."""
-    for limit in (0.01, 10.0):
+def watching() -> bool:
+    return "trouper watchdog" in [thread.name for thread in threading.enumerate()]
+
+
+async def test_its_thread_goes_with_the_run() -> None:
+    """Case X6. Nobody waits for it: it is one of trio's, which are kept for the next one."""
+    for limit in (0.01, 1e3):
         with watch_loop(limit):
-            assert "trouper watchdog" in [thread.name for thread in threading.enumerate()]
-        assert "trouper watchdog" not in [thread.name for thread in threading.enumerate()]
+            with trio.fail_after(60):
+                while not watching():  # noqa: ASYNC110  # a thread sets it
+                    await trio.sleep(0.001)
+        with trio.fail_after(60):
+            while watching():  # noqa: ASYNC110  # a thread sets it
+                await trio.sleep(0.001)
+
+
+async def test_says_nothing_any_more_of_a_run_that_has_ended(said: Said) -> None:
+    with watch_loop(LIMIT):
+        pass
+    time.sleep(4 * LIMIT)  # noqa: ASYNC251  # to block is what is tested
+    assert not said.lines
 
 
 def test_the_users_own_line_is_preferred_to_the_library_it_called() -> None:
