@@ -18,23 +18,29 @@ from typing import Any
 
 import trio
 
-from ..channels._meter import Meter, SliceMeter, let_others_run
+from ..channels._meter import Pace
 
 Job = Callable[[], Coroutine[Any, Any, None]]
+
+
+_OF_A_JOB = 2
+"""Operations: the job, and the call that it may be."""
 
 
 class Pool:
     """Runs jobs in the order they were started; those that do not wait share one trio task."""
 
-    __slots__ = ("_clean", "_due", "_is_attended", "_nursery")
+    __slots__ = ("_clean", "_due", "_is_attended", "_nursery", "_pace")
 
-    def __init__(self, nursery: trio.Nursery, clean: Context) -> None:
+    def __init__(self, nursery: trio.Nursery, clean: Context, pace: Pace | None = None) -> None:
         self._nursery = nursery
         self._clean = clean
         """The context variables that every job starts from."""
         self._due: deque[tuple[str, Job]] = deque()
         self._is_attended = False
         """Whether a worker looks at what is due before anybody waits."""
+        self._pace = Pace() if pace is None else pace
+        """Perhaps that of the jobs too: then a slice ends between two of them."""
 
     def start(self, job: Job, name: str) -> None:
         """Run a job soon. In a nursery that is being cancelled it may not begin at all."""
@@ -50,17 +56,17 @@ class Pool:
         self._nursery.start_soon(self._work, name=name)
 
     async def _work(self) -> None:
-        due, copy = self._due, self._clean.copy
-        meter = SliceMeter()
-        left = meter.restart()
+        due, copy, pace = self._due, self._clean.copy, self._pace
         task = trio.lowlevel.current_task()
         deadline = trio.current_effective_deadline()
         try:
             while due:
-                if left == 0:
-                    left = await self._next_chunk(meter)
+                if pace.left <= _OF_A_JOB:
+                    # Here, where no job is in hand: one that waits needs a worker for itself.
+                    await pace.breathe()
+                    pace.left += _OF_A_JOB
                     continue
-                left -= 1
+                pace.left -= 1
                 task.name, make_job = due.popleft()
                 job = make_job()
                 run = copy().run
@@ -76,13 +82,6 @@ class Pool:
             self._is_attended = False
         if due:
             self._hire(due[0][0])
-
-    async def _next_chunk(self, meter: Meter) -> int:
-        chunk = meter.grant(1)
-        if chunk:
-            return chunk
-        await let_others_run()
-        return meter.restart()
 
     @types.coroutine
     def _go_on(

@@ -121,5 +121,29 @@ class OperationMeter:
         return min(self._chunk, self._left[0])
 
 
+class Pace:
+    """The slices of many short operations of several tasks, of which one runs at a time.
+
+    Each takes one from `left`; who finds nothing there calls `breathe`.
+    """
+
+    __slots__ = ("_granted", "_meter", "left")
+
+    def __init__(self, meter: Meter | None = None) -> None:
+        self._meter = SliceMeter() if meter is None else meter
+        self.left = self._granted = self._meter.restart()
+        """Operations until the clock is looked at."""
+
+    async def breathe(self) -> None:
+        """Look at the clock, and let others run at the end of a slice."""
+        granted = self._meter.grant(self._granted)
+        if granted:
+            self.left = self._granted = granted
+            return
+        # A new slice begins before the wait: what runs meanwhile is in it.
+        self.left = self._granted = self._meter.restart()
+        await let_others_run()
+
+
 for _public in (Meter, SliceMeter, OperationMeter):
     _public.__module__ = "trouper"

@@ -1,6 +1,6 @@
 """The record of one action: what was called, by whom, and how it went."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -105,8 +105,8 @@ class CallContext(TaskContext[Any, Any, Any]):
 
     # One is made for each call: two fields cost a third of what all of them cost.
     def __init__(self, call: Action, base: TaskContext[Any, Any, Any]) -> None:
-        _set(self, "call", call)
-        _set(self, "base", base)
+        _set_call(self, call)
+        _set_base(self, base)
 
     def __repr__(self) -> str:
         return f"<context of {self.call.name}>"
@@ -154,7 +154,10 @@ class CallContext(TaskContext[Any, Any, Any]):
             )
 
 
-_set = object.__setattr__
+_set_call: Callable[[CallContext, Action], None] = vars(CallContext)["call"].__set__
+_set_base: Callable[[CallContext, TaskContext[Any, Any, Any]], None] = vars(CallContext)[
+    "base"
+].__set__
 CallContext.__module__ = "trouper"
 
 

@@ -34,7 +34,15 @@ class Binder:
         """
         checks = self.in_order
         if not named and checks is not None and len(args) == len(checks):
-            return _check_in_order(checks, args), named
+            changed: list[Any] | None = None
+            for at, check in enumerate(checks):
+                if check is not None:
+                    given = args[at]
+                    value = check(given)
+                    if value is not given:
+                        changed = list(args) if changed is None else changed
+                        changed[at] = value
+            return args if changed is None else tuple(changed), named
         return self._bind_slowly(args, named)
 
     def _bind_slowly(self, args: tuple[Any, ...], named: dict[str, Any]) -> Bound:
@@ -57,18 +65,6 @@ class Binder:
         bound = self.signature.bind(*args, **named)
         bound.apply_defaults()
         return dict(bound.arguments)
-
-
-def _check_in_order(checks: tuple[Check | None, ...], args: tuple[Any, ...]) -> tuple[Any, ...]:
-    changed: list[Any] | None = None
-    for at, check in enumerate(checks):
-        if check is not None:
-            given = args[at]
-            value = check(given)
-            if value is not given:
-                changed = list(args) if changed is None else changed
-                changed[at] = value
-    return args if changed is None else tuple(changed)
 
 
 def _checked(kind: object, value: Any, check: Check) -> Any:

@@ -8,7 +8,7 @@ import trio
 
 from ...actors._current import current_context
 from ._action import Action, CallContext
-from ._calls import Perform, caller
+from ._calls import Perform, adopt
 from ._groups import current_group
 from ._in_thread import bridge_of, call_from_thread
 from ._perform import Base, perform
@@ -43,8 +43,12 @@ class BoundTask(Generic[P]):
     def _open(self, args: Any, named: Any) -> "tuple[Action, Base, Any, Any]":
         """Return a new action for a call: its name is given here, in the order of calls."""
         spec = self.spec
-        parent = caller()
-        if parent is None:
+        base = current_context.get()
+        if type(base) is CallContext:
+            parent, base = base.call, base.base  # what all calls below one node or run share
+        elif base is not None and base.run_context is not None:
+            parent = adopt(base, base.run_context)
+        else:
             raise RuntimeError(
                 f"task {spec.name!r} was called outside of any run; write trouper.run({spec.name}, "
                 f"...), or trouper.with_runcontext(...).run({spec.name}, ...)"
@@ -54,10 +58,6 @@ class BoundTask(Generic[P]):
             parent.next_name(spec.name), spec.name, parent.calls, parent, current_group.get()
         )
         parent.calls.add(action)
-        base = current_context.get()
-        assert base is not None
-        if isinstance(base, CallContext):
-            base = base.base  # what all calls below one node or run have in common
         return action, base, args, named
 
 

@@ -11,7 +11,7 @@ from ...actors._current import current_context
 from ...actors._failure import FailureSummary
 from ...actors._run_context import RunContext
 from ...actors._task_context import TaskContext
-from ...channels._meter import SliceMeter, let_others_run
+from ...channels._meter import Pace
 from ._action import Action, CallContext, Phase
 
 if TYPE_CHECKING:
@@ -44,19 +44,10 @@ class Calls:
         self.nursery: trio.Nursery | None = None
         """Where what a task starts lives; None: in the nursery of the task that starts it."""
         self._most = most
-        self._meter = SliceMeter()
+        self.pace = Pace()
+        """When a call lets others run: it need not wait for anything else."""
         self.keeper: Keeper | None = None
         """Writes down what they do; None: the run is not recorded."""
-        self.left = 1
-        """Calls until the clock is looked at."""
-
-    async def breathe(self) -> None:
-        """Look at the clock, and let others run at the end of a slice: a call need not wait."""
-        self.left = self._meter.grant(1)
-        if self.left == 0:
-            # A new slice begins before the wait: the calls that run meanwhile are in it.
-            self.left = self._meter.restart()
-            await let_others_run()
 
     # -- records -----------------------------------------------------------------------------
 
@@ -113,10 +104,10 @@ def caller() -> Action | None:
         return context.call
     if context is None or context.run_context is None:
         return None
-    return _adopt(context, context.run_context)
+    return adopt(context, context.run_context)
 
 
-def _adopt(context: TaskContext[Any, Any, Any], run: RunContext) -> Action:
+def adopt(context: TaskContext[Any, Any, Any], run: RunContext) -> Action:
     """Return the action that a node of a graph is, so that it may call tasks."""
     calls = calls_of(run)
     name = context.action.name

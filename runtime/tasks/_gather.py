@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import trio
 
 from ...actors._pool import Pool
+from ._calls import caller
 
 R = TypeVar("R")
 
@@ -25,7 +26,9 @@ async def gather(*calls: Awaitable[R], return_exceptions: bool = False) -> list[
     side = _SideBySide(calls, return_exceptions=return_exceptions)
     try:
         async with trio.open_nursery() as nursery:
-            pool = Pool(nursery, copy_context())
+            action = caller()
+            pace = None if action is None else action.calls.pace
+            pool = Pool(nursery, copy_context(), pace)
             for at, call in enumerate(calls):
                 pool.start(partial(side.one, at, call, nursery.cancel_scope), "gather")
     finally:

@@ -115,6 +115,7 @@ class MapFeed(Feed):
     def __init__(self, plan: Plan, owner: Action) -> None:
         super().__init__(owner, plan.concurrency)
         self._plan = plan
+        self._pace = owner.calls.pace
         self._running = 0
         self._window: deque[_Slot] = deque()
         self._changed = trio.Event()
@@ -123,7 +124,7 @@ class MapFeed(Feed):
         failure: Exception | None = None
         items = zip(*self._plan.iterables, strict=False)
         async with trio.open_nursery() as nursery:
-            pool = Pool(nursery, copy_context())
+            pool = Pool(nursery, copy_context(), self._pace)
             try:
                 await self._work(pool, items)
             except Exception as error:  # kept: the nursery would wrap it

@@ -18,7 +18,7 @@ from ...actors._task_context import TaskContext
 from .._leaf import only_leaf
 from ._action import Action, CallContext
 from ._bridge import call_sync
-from ._drive import drive
+from ._drive import drive, go_on
 from ._spec import Spec, make_body
 from ._tries import Tries
 from .errors import RuntimeUserError, TaskTimeout
@@ -40,9 +40,10 @@ async def perform(spec: Spec, action: Action, base: Base, args: Args, named: Nam
     """
     calls = action.calls
     try:
-        calls.left -= 1
-        if calls.left <= 0:
-            await calls.breathe()
+        pace = calls.pace
+        pace.left -= 1
+        if pace.left <= 0:
+            await pace.breathe()
         if action.level >= MOST_LEVELS:
             action.level = 0
             return await _apart(spec, action, base, args, named)
@@ -55,10 +56,14 @@ async def perform(spec: Spec, action: Action, base: Base, args: Args, named: Nam
             value = before.value
         elif spec.is_simple:
             action.attempts = 1
-            own = copy_context()
-            own.run(current_context.set, CallContext(action, base))
+            run = copy_context().run
+            run(current_context.set, CallContext(action, base))
+            body = spec.function(*args, **named)
             try:
-                value = await drive(own.run, spec.function(*args, **named))
+                # As `drive` does it, without a coroutine more for what need not wait.
+                value = await go_on(run, body, run(body.send, None))
+            except StopIteration as end:
+                value = end.value
             finally:
                 if action.feeds:
                     await close_feeds(action)

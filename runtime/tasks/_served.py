@@ -37,9 +37,10 @@ async def perform_served(spec: Spec, action: Action, base: Base, args: Args, nam
     action.interruptible = spec.settings.interruptible
     if spec.settings.cache is None and _queue_name(spec, base) is None:
         return await perform(spec, action, base, args, named)
-    calls.left -= 1
-    if calls.left <= 0:
-        await calls.breathe()
+    pace = calls.pace
+    pace.left -= 1
+    if pace.left <= 0:
+        await pace.breathe()
     above = seat_above(action)
     if above is None:
         return await _serve(spec, action, base, args, named)

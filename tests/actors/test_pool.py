@@ -11,15 +11,18 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from trouper.actors import _pool
+from trouper import OperationMeter
 from trouper.actors._pool import Pool
+from trouper.channels._meter import Pace
 
 var: contextvars.ContextVar[str] = contextvars.ContextVar("var", default="clean")
 
 
-async def run_jobs(*jobs: Callable[[], Coroutine[Any, Any, None]]) -> None:
+async def run_jobs(
+    *jobs: Callable[[], Coroutine[Any, Any, None]], pace: Pace | None = None
+) -> None:
     async with trio.open_nursery() as nursery:
-        pool = Pool(nursery, contextvars.copy_context())
+        pool = Pool(nursery, contextvars.copy_context(), pace)
         for number, job in enumerate(jobs):
             pool.start(job, f"job {number}")
 
@@ -179,20 +182,9 @@ async def test_an_error_of_a_job_ends_the_nursery() -> None:
     assert [type(error) for error in caught.value.exceptions] == [ValueError]
 
 
-async def test_quick_jobs_let_others_run(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_quick_jobs_let_others_run() -> None:
     """A slice is shared by all jobs of a worker."""
 
-    class Spent:
-        def restart(self) -> int:
-            return 1
-
-        def grant(self, used: int) -> int:
-            return 0
-
-        def sibling(self) -> "Spent":
-            return self
-
-    monkeypatch.setattr(_pool, "SliceMeter", Spent)
     seen: list[str] = []
 
     async def job() -> None:
@@ -208,8 +200,24 @@ async def test_quick_jobs_let_others_run(monkeypatch: pytest.MonkeyPatch) -> Non
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(other)
-        await run_jobs(*[job] * 20, end)
+        await run_jobs(*[job] * 20, end, pace=Pace(OperationMeter(1)))
     assert seen.count("other") >= 10
+
+
+async def test_a_slice_that_jobs_share_with_the_pool_ends_between_two_of_them() -> None:
+    """Where it ended within one, that one would wait, and the next ones need another worker."""
+    pace = Pace(OperationMeter(4))
+    workers: list[object] = []
+
+    async def job() -> None:
+        pace.left -= 1
+        if pace.left <= 0:
+            await pace.breathe()
+        workers.append(trio.lowlevel.current_task())
+
+    await run_jobs(*[job] * 50, pace=pace)
+    assert len(workers) == 50
+    assert len(set(workers)) == 1
 
 
 async def test_a_job_that_awaits_what_is_not_trios_fails_by_itself() -> None:

@@ -9,6 +9,7 @@ from harness.edges import connect, drain, open_edge, open_outlet, take
 from trouper import Meter, OperationMeter, SliceMeter
 from trouper.channels import _meter
 from trouper.channels._inbox import Inbox
+from trouper.channels._meter import Pace
 
 
 @pytest.mark.parametrize(
@@ -97,6 +98,27 @@ def test_a_slice_that_the_clock_is_too_coarse_for_starts_small(clock: Clock) -> 
     assert meter.grant(5) > 0
     clock.now += 0.5
     assert meter.grant(5) == 0
+
+
+async def test_a_pace_reads_the_clock_after_a_chunk_and_waits_after_a_slice() -> None:
+    pace = Pace(OperationMeter(5, chunk=3))
+    seen: list[int] = []
+
+    async def other() -> None:
+        while True:
+            seen.append(pace.left)
+            await trio.lowlevel.checkpoint()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(other)
+        assert pace.left == 3
+        pace.left = 0
+        await pace.breathe()
+        assert (pace.left, seen) == (2, [])
+        pace.left = 0
+        await pace.breathe()  # the slice is spent; who runs meanwhile has a new one
+        assert set(seen) == {3}
+        nursery.cancel_scope.cancel()
 
 
 def test_siblings_share_the_slice_and_not_the_chunk(clock: Clock) -> None:
