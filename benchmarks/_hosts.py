@@ -2,11 +2,12 @@
 
 import asyncio
 import statistics
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from functools import partial
 from time import perf_counter
 from typing import Any, Literal
 
+import trio
 from anyio.from_thread import start_blocking_portal
 
 import trouper
@@ -25,21 +26,18 @@ async def _echo(ctx: trouper.ActorContext[None, None, int, None]) -> None:
         await ctx.reply(number)
 
 
-async def _numbers(ctx: trouper.ActorContext[None, None, int, int]) -> None:
-    async for wanted in ctx:
-        for number in range(wanted):
-            await ctx.send(number)
-
-
 def _workflow() -> trouper.Workflow:
     workflow = trouper.Workflow("hosted")
     workflow.actor(name="echo")(_echo)
-    workflow.actor(name="numbers")(_numbers)
     return workflow
 
 
-async def _hosted(host: Host, use: Callable[[trouper.AsyncioRun], Awaitable[float]]) -> float:
-    async with trouper.open(_workflow(), host=host) as run:
+async def _hosted(
+    host: Host,
+    use: Callable[[trouper.AsyncioRun], Awaitable[float]],
+    workflow: trouper.Workflow | None = None,
+) -> float:
+    async with trouper.open(workflow or _workflow(), host=host) as run:
         assert isinstance(run, trouper.AsyncioRun)
         figure = await use(run)
         run.cancel("measured")
@@ -130,20 +128,31 @@ def hosts_callers(scale: Scale) -> Contest:
 
 
 def _time_stream(host: Host, messages: int) -> float:
-    """Return us per message from an actor to an asyncio task."""
+    """Return us per message from a source to an asyncio task."""
+    workflow = trouper.Workflow("hosted")
+    begin = trio.Event()
+
+    @workflow.actor
+    async def numbers(ctx: trouper.ActorContext[None, None, None, int]) -> AsyncIterator[int]:
+        await begin.wait()
+        for number in range(messages):
+            yield number
+
+    async def set_begin() -> None:
+        begin.set()
 
     async def use(run: trouper.AsyncioRun) -> float:
         left = messages
-        async with run.stream("numbers") as numbers:
-            await run.send(messages, to="numbers")
+        async with run.stream("numbers") as received:
+            await run.call_there(set_begin)
             began = perf_counter()
-            async for _ in numbers:
+            async for _ in received:
                 left -= 1
                 if not left:
                     break
             return (perf_counter() - began) * 1e6 / messages
 
-    return asyncio.run(_hosted(host, use))
+    return asyncio.run(_hosted(host, use, workflow))
 
 
 def _time_queue(messages: int) -> float:

@@ -204,7 +204,11 @@ class Lane:
         if over or self.overflow == "drop_newest":
             self.drop(envelope, "reader_ended" if over else "drop_newest")
             return False
-        self.drop(self.buffer.popleft(), self.overflow)
+        try:
+            oldest = self.buffer.popleft()
+        except IndexError:  # a reader in another thread has just taken it
+            return True
+        self.drop(oldest, self.overflow)
         return True
 
     def drop(self, envelope: Envelope[Any], reason: str) -> None:

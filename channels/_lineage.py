@@ -37,9 +37,9 @@ class Lineage:
         leased = self.leased
         if leased is None:
             return None
-        n = self.emitted_now() + 1
+        # As `emitted_now`, without a call: one message may have thousands of outputs.
+        self.emitted = n = self.emitted + 1 if self.root is leased else 1
         self.root = leased
-        self.emitted = n
         base = leased.origin or (leased.source, leased.seq)
         if self.keeps_ids:
             return base if n == 1 else (base, self.name, n)

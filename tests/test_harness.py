@@ -9,7 +9,7 @@ from trio.testing import MockClock
 import trouper
 from harness.faults import Faults, Injected, deterministic
 from harness.ids import Item, Ledger, assert_edges_closed
-from harness.schedules import run_on_mock_clock, schedules
+from harness.schedules import needs_drawn_orders, run_on_mock_clock, schedules
 
 
 def chain(ledger: Ledger, faults: Faults, max_restarts: int = 5) -> trouper.Workflow:
@@ -103,6 +103,7 @@ def test_slices_of_the_deterministic_harness_are_counted() -> None:
     assert [meter.restart(), meter.grant(2), meter.grant(3)] == [5, 3, 0]
 
 
+@needs_drawn_orders
 def test_drawn_schedules_change_the_order_of_tasks() -> None:
     orders: set[tuple[int, ...]] = set()
 

@@ -111,6 +111,10 @@ class AsyncioBridge:
         if was_cancelled:
             raise asyncio.CancelledError
 
+    async def let_others_run(self) -> None:
+        """Give every other task of this loop its turn."""
+        await asyncio.sleep(0)
+
     # -- crossing ----------------------------------------------------------------------------
 
     def home(self, job: Callable[[], object]) -> None:

@@ -1,9 +1,9 @@
 """The live handle of a run, for asyncio programs: as `LiveRun`, with every wait awaited there."""
 
-from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from functools import partial
+from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -11,15 +11,19 @@ from ...channels._overflow import OverflowPolicy
 from .._reconfigure import Changes
 from .._report import WorkflowResult
 from .._run import DRAIN_BUDGET, LiveRun
+from .._stream import Stream
+from ._crossing import Crossing
 from ._far import FarSideEnded
 from ._hosted import AskOptions, HostedRun, HostKind, SendOptions, at_once
-from ._pump import Pump
 from ._session import Session
 
 if TYPE_CHECKING:
     import asyncio
 
     from ._asyncio import AsyncioBridge
+
+SLICE = 0.001
+"""Seconds that a reader may read on without a wait before others of its loop get their turn."""
 
 
 class AsyncioRun(HostedRun):
@@ -42,6 +46,7 @@ class AsyncioRun(HostedRun):
         self.refuse_second_use(is_entered=self._bridge is not None)
         self._bridge = bridge = AsyncioBridge(self._host)
         self.far = bridge.far
+        self.session.host_loop = bridge.loop
         if not await bridge.open(self.session.main, self.leave_soon):
             await bridge.join(self.leave_soon)
             raise RuntimeError(f"run {self.name!r} has ended before it was open")
@@ -138,35 +143,35 @@ class AsyncioRun(HostedRun):
         """As `LiveRun.stream`; up to 1,024 messages more are under way between the two loops."""
         if self._bridge is None:
             raise self.not_entered()
-        make = partial(self.live.stream, node, capacity=capacity, overflow=overflow)
-        return AsyncioStream(make, self._bridge)
+        return AsyncioStream(
+            self.live.stream(node, capacity=capacity, overflow=overflow), self._bridge
+        )
 
 
 class AsyncioStream:
     """`async with run.stream(node) as xs: async for x in xs`, under asyncio."""
 
-    def __init__(self, make: Callable[[], Any], bridge: "AsyncioBridge") -> None:
+    def __init__(self, stream: Stream, bridge: "AsyncioBridge") -> None:
         self._bridge = bridge
-        # Checked here and now, as of a live run.
-        self._pump = Pump(make(), self._bring, self._finish)
-        self._items: deque[Any] = deque()
-        self._unpaid = 0
-        """Messages that have arrived, and for whose places no room was given back yet."""
+        self._crossing = Crossing(stream, bridge.far, partial(bridge.home, self._wake))
+        self._lot = 0
+        """Messages that may be read before the next look at all else."""
+        self._slice_ends = 0.0
         self._waiter: asyncio.Future[None] | None = None
-        self._has_ended = False
-        self._error: BaseException | None = None
+        self._is_busy = False
+        """Whether a task waits, or lets others run."""
         self._is_open = False
 
     @property
     def dropped(self) -> int:
         """Messages that this reader has missed because it was slow (`overflow=`)."""
-        return self._pump.stream.dropped
+        return self._crossing.stream.dropped
 
     async def __aenter__(self) -> "AsyncioStream":
         if self._is_open:
             raise RuntimeError("this stream is already open; call run.stream() again for another")
         self._is_open = True
-        await self._bridge.call(self._pump.begin)
+        await self._bridge.call(self._crossing.open)
         return self
 
     async def __aexit__(
@@ -175,8 +180,9 @@ class AsyncioStream:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._lot = 0
         with suppress(FarSideEnded):
-            await self._bridge.call(self._pump.close)
+            await self._bridge.call(self._crossing.close)
 
     def __aiter__(self) -> AsyncIterator[Any]:
         if not self._is_open:
@@ -187,50 +193,37 @@ class AsyncioStream:
         return self
 
     async def __anext__(self) -> Any:
-        items = self._items
-        if not items:
-            await self._more()
-        return items.popleft()
+        if not self._lot:
+            self._lot = await self._more()
+        self._lot -= 1
+        crossing = self._crossing
+        try:
+            envelope = crossing.buffer.popleft()
+        except IndexError:  # dropped meanwhile, by a policy that makes room for newer ones
+            self._lot = 0
+            return await self.__anext__()
+        if envelope.context.tracking:
+            crossing.settle(envelope)
+        return envelope.payload
 
-    async def _more(self) -> None:
-        while not self._items:
-            self._pay()
-            if self._has_ended:
-                if self._error is not None:
-                    raise self._error
-                raise StopAsyncIteration
-            if self._waiter is not None:
-                raise RuntimeError("another task reads this stream; call run.stream() again")
-            self._waiter = self._bridge.loop.create_future()
-            try:
+    async def _more(self) -> int:
+        """Return how many messages may be read; wait for one, and let others run now and then."""
+        if self._is_busy:
+            raise RuntimeError("another task reads this stream; call run.stream() again")
+        self._is_busy = True
+        try:
+            if perf_counter() > self._slice_ends:
+                await self._bridge.let_others_run()
+                self._slice_ends = perf_counter() + SLICE
+            while not (lot := self._crossing.lot()):
+                self._waiter = self._bridge.loop.create_future()
                 await self._waiter
-            finally:
-                self._waiter = None
-
-    def _pay(self) -> None:
-        taken = self._unpaid - len(self._items)
-        if taken > 0:
-            self._unpaid -= taken
-            with suppress(FarSideEnded):
-                self._bridge.far.post(partial(self._pump.give_room, taken))
-
-    # -- on the far side, and what comes home ------------------------------------------------
-
-    def _bring(self, messages: list[Any]) -> None:
-        self._bridge.home(partial(self._arrive, messages))
-
-    def _finish(self, error: BaseException | None) -> None:
-        self._bridge.home(partial(self._end, error))
-
-    def _arrive(self, messages: list[Any]) -> None:
-        self._pay()
-        self._unpaid += len(messages)
-        self._items.extend(messages)
-        self._wake()
-
-    def _end(self, error: BaseException | None) -> None:
-        self._has_ended, self._error = True, error
-        self._wake()
+                self._slice_ends = perf_counter() + SLICE
+        except StopIteration:
+            raise StopAsyncIteration from None
+        finally:
+            self._is_busy, self._waiter = False, None
+        return lot
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -1,7 +1,6 @@
 """The live handle of a run, for synchronous programs: as `LiveRun`, and every wait blocks."""
 
 import threading
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
@@ -16,10 +15,11 @@ from .._leaf import only_leaf
 from .._reconfigure import Changes
 from .._report import WorkflowResult
 from .._run import DRAIN_BUDGET, LiveRun
+from .._stream import Stream
+from ._crossing import Crossing
 from ._far import Call, Far, FarSideEnded, ForkedAway
 from ._give_way import GiveWay
 from ._hosted import AskOptions, HostedRun, SendOptions, at_once
-from ._pump import Pump
 from ._session import Session
 
 
@@ -178,32 +178,26 @@ class BlockingRun(HostedRun):
 class BlockingStream:
     """`with run.stream(node) as xs: for x in xs`, from synchronous code."""
 
-    def __init__(
-        self,
-        stream: Any,
-        call: Callable[..., Any],
-        far: Far,
-    ) -> None:
+    def __init__(self, stream: Stream, call: Callable[..., Any], far: Far) -> None:
         self._call = call
         self._far = far
-        self._pump = Pump(stream, self._arrive, self._end)
-        self._items: deque[Any] = deque()
-        self._unpaid = 0
+        self._crossing = Crossing(stream, far, self._wake)
+        self._lot = 0
+        """Messages that may be read before the next look at all else."""
         self._news = threading.Condition()
-        self._has_ended = False
-        self._error: BaseException | None = None
+        self._wakes = 0
         self._is_open = False
 
     @property
     def dropped(self) -> int:
         """Messages that this reader has missed because it was slow (`overflow=`)."""
-        return self._pump.stream.dropped
+        return self._crossing.stream.dropped
 
     def __enter__(self) -> "BlockingStream":
         if self._is_open:
             raise RuntimeError("this stream is already open; call run.stream() again for another")
         self._is_open = True
-        self._call(self._pump.begin)
+        self._call(self._crossing.open)
         return self
 
     def __exit__(
@@ -212,8 +206,9 @@ class BlockingStream:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._lot = 0
         with suppress(FarSideEnded, ForkedAway):
-            self._call(self._pump.close)
+            self._call(self._crossing.close)
 
     def __iter__(self) -> Iterator[Any]:
         if not self._is_open:
@@ -225,33 +220,33 @@ class BlockingStream:
 
     def __next__(self) -> Any:
         with self._news:
-            while not self._items:
-                self._pay()
-                if self._has_ended:
-                    raise StopIteration if self._error is None else self._error
+            while True:
+                if not self._lot:
+                    self._lot = self._more()
+                self._lot -= 1
+                try:
+                    envelope = self._crossing.buffer.popleft()
+                except IndexError:  # dropped meanwhile, by a policy that makes room for newer ones
+                    self._lot = 0
+                    continue
+                if envelope.context.tracking:
+                    self._crossing.settle(envelope)
+                return envelope.payload
+
+    def _more(self) -> int:
+        """Return how many messages may be read; wait for one."""
+        while True:
+            heard = self._wakes
+            lot = self._crossing.lot()
+            if lot:
+                return lot
+            while heard == self._wakes:
                 self._far.refuse_forked()
                 self._news.wait()
-            return self._items.popleft()
 
-    def _pay(self) -> None:
-        taken = self._unpaid - len(self._items)
-        if taken > 0:
-            self._unpaid -= taken
-            with suppress(FarSideEnded):
-                self._far.post(partial(self._pump.give_room, taken))
-
-    # -- on the far side ---------------------------------------------------------------------
-
-    def _arrive(self, messages: list[Any]) -> None:
+    def _wake(self) -> None:
         with self._news:
-            self._pay()
-            self._unpaid += len(messages)
-            self._items.extend(messages)
-            self._news.notify_all()
-
-    def _end(self, error: BaseException | None) -> None:
-        with self._news:
-            self._has_ended, self._error = True, error
+            self._wakes += 1
             self._news.notify_all()
 
 

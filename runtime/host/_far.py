@@ -129,6 +129,8 @@ class Far:
         self._queue: Queue | None = None
         self._process = 0
         self.has_ended = False
+        self.when_ended: list[Callable[[], object]] = []
+        """Called there, at the end; they must not raise."""
 
     async def serve(self, main: Callable[[], Awaitable[None]], *, own_thread: bool) -> None:
         """Take calls while `main` runs; those still under way at its end are cancelled.
@@ -150,6 +152,8 @@ class Far:
                 nursery.cancel_scope.cancel()
         finally:
             self.has_ended = True
+            for hear in tuple(self.when_ended):
+                hear()
 
     def post(self, job: Callable[[], object]) -> None:
         """Run a function there soon, from any thread; it must not raise.

@@ -1,6 +1,7 @@
 """What an edge does with a message for which there is no room."""
 
 import math
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -200,3 +201,20 @@ async def test_a_lossy_turn_leaves_a_failing_lane_in_peace() -> None:
             nursery.start_soon(send, number)
     assert len(refused) == 2
     assert (failing.sent, failing.queued, failing.dropped) == (2, 2, {})
+
+
+async def test_a_reader_in_another_thread_may_be_quicker_than_the_policy() -> None:
+    """The oldest was to be dropped, and has just been taken: nothing is dropped then."""
+
+    class TakenMeanwhile(deque[Envelope[Any]]):
+        def popleft(self) -> Envelope[Any]:
+            self.clear()
+            return super().popleft()
+
+    outlet, lane, _ = open_edge(2, "drop_oldest")
+    for number in range(2):
+        await outlet.put(number)
+    lane.buffer = TakenMeanwhile(lane.buffer)
+    await outlet.put(2)
+    assert [envelope.payload for envelope in lane.buffer] == [2]
+    assert (lane.sent, lane.dropped) == (3, {})

@@ -7,12 +7,18 @@ With the same seed, always: only `st.random_module()` draws another one. So a te
 private used by us.
 """
 
+import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
 import trio
 from hypothesis import strategies as st
 from trio.testing import MockClock
+
+needs_drawn_orders = pytest.mark.skipif(
+    "TROUPER_WAKE_ORDER" in os.environ, reason="TROUPER_WAKE_ORDER holds all runs to one order"
+)
 
 
 def schedules() -> st.SearchStrategy[Any]:

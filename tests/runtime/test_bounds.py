@@ -14,7 +14,7 @@ import trouper
 from harness.bodies import collects, counts, fails, relays, sleeps
 from harness.faults import Faults
 from harness.ids import assert_edges_closed
-from harness.schedules import run_on_mock_clock, schedules
+from harness.schedules import needs_drawn_orders, run_on_mock_clock, schedules
 
 
 @pytest.mark.parametrize("capacities", [(1, 1, 1), (4, 2, 8), (0, 3, 0), (2, 2, 64)])
@@ -228,6 +228,7 @@ async def test_nothing_is_left_of_a_run(how: str, autojump_clock: MockClock) -> 
     # Threads and suspended generators: see the fixture in conftest.py.
 
 
+@needs_drawn_orders
 def test_the_same_seed_gives_the_same_run() -> None:
     """X3: identical traces of (actor, seq, event), 100 times, crashes and backoffs included."""
 
