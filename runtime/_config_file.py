@@ -1,6 +1,8 @@
 """Configuration files: YAML 1.2, JSON and TOML, where a key stands once or is an error."""
 
+import errno
 import json
+import os
 import tomllib
 from collections.abc import Callable, Mapping
 from os import PathLike
@@ -32,7 +34,12 @@ def load_yaml(text: str) -> Any:
     except YAMLError as error:
         mark: Any = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or error
-        raise NoYaml(str(problem), None if mark is None else mark.line + 1) from error
+        if mark is not None:
+            raise NoYaml(str(problem), mark.line + 1) from error
+        # Of a character that has no place there it tells on several lines, without the line.
+        at: int | None = getattr(error, "position", None)
+        line = None if at is None else text.count("\n", 0, at) + 1
+        raise NoYaml(str(problem).partition("\n")[0], line) from error
 
 
 def load_config(path: str | PathLike[str]) -> dict[str, Any]:
@@ -43,11 +50,18 @@ def load_config(path: str | PathLike[str]) -> dict[str, Any]:
         OSError: there is no such file, or it may not be opened.
     """
     file = Path(path)
+    if file.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(file))
     reader = _READERS.get(file.suffix.lower())
     if reader is None:
         raise ValueError(f"{file}: {file.suffix or 'no suffix'!r}; use {', '.join(_READERS)}")
     try:
         data = reader(file.read_text(encoding="utf-8-sig"))
+    except UnicodeDecodeError as problem:
+        at = f"byte {problem.object[problem.start]:#04x} at {problem.start}"
+        raise ValueError(f"{file}: it is no text in UTF-8 ({at}); save it as that") from problem
+    except RecursionError as problem:
+        raise ValueError(f"{file}: it is nested too deep; make it flatter") from problem
     except ValueError as problem:
         raise ValueError(f"{file}{_where(problem)}") from problem
     if data is None:

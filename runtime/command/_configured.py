@@ -39,9 +39,7 @@ def configured(
         if found is not None and (settings is not None or not _is_one_of(found, profiles)):
             init_from_config(found)
     except OSError as error:
-        raise Problem(
-            f"the settings {plain(found)} can't be read: {error.strerror}; check the path"
-        ) from None
+        raise Problem(f"the settings {plain(found)} can't be read: {error.strerror}") from None
     except ValueError as error:
         more = f". If it is no configuration of trouper, {instead}" if settings is None else ""
         raise Problem(f"{plain(error, 2_000)}{more}") from None

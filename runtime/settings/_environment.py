@@ -1,6 +1,7 @@
 """Environment variables that override a configuration, with a file and without one (F41)."""
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any, get_args
 
 import msgspec
@@ -27,6 +28,30 @@ VARIABLES: Mapping[str, tuple[str, str]] = {
 
 FILE = "TROUPER_CONFIG"
 """Names a configuration file."""
+
+
+_PREFIX = "TROUPER_"
+_ALIKE = 0.8
+"""How alike two names are, 0 to 1, of which one is a slip of the pen."""
+
+
+def refuse_unknown(environment: Mapping[str, str]) -> None:
+    """Refuse a variable that is all but one of ours: it would be overlooked.
+
+    Raises:
+        ValueError: with the name that was meant.
+    """
+    known = {name.removeprefix(_PREFIX): name for name in (*VARIABLES, FILE)}
+    for variable in environment:
+        name = variable.removeprefix(_PREFIX)
+        if name == variable or name in known:
+            continue
+        close = get_close_matches(name, known, n=1, cutoff=_ALIKE)
+        if close:
+            raise ValueError(
+                f"the environment: unknown variable {variable!r}; did you mean "
+                f"{known[close[0]]!r}? Rename it, or unset it"
+            )
 
 
 def override(data: Mapping[str, dict[str, Any]], environment: Mapping[str, str]) -> dict[str, Any]:

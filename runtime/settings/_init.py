@@ -3,19 +3,22 @@
 Later wins: defaults, the file, the environment, what `init` is given, `with_runcontext`.
 """
 
+import inspect
 import os
 from collections.abc import Iterator, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Never
 
 from .._config_file import load_config
-from ._environment import FILE, override
+from .._names import suggest
+from ._environment import FILE, override, refuse_unknown
 from ._read import checked, normalised
-from ._sections import DEFAULT_ROOT, Configuration
+from ._sections import DEFAULT_ROOT, Configuration, RunSection
 
 _NAME = "config.yaml"
 _initialised: Configuration | None = None
+_is_environment_checked = False
 
 
 def init(
@@ -27,6 +30,7 @@ def init(
     storage: Mapping[str, Any] | None = None,
     logging: Mapping[str, Any] | None = None,
     queues: Mapping[str, Any] | None = None,
+    **unknown: Never,
 ) -> Configuration:
     """Configure trouper for this process, without a file; an earlier `init*` no longer holds.
 
@@ -36,8 +40,12 @@ def init(
         storage, logging, queues: as the sections of a configuration file.
 
     Raises:
+        TypeError: there is no such argument; with the nearest one.
         ValueError: a key is unknown, or a value is not legal; with the fix.
     """
+    for name in unknown:
+        raise TypeError(f"init() has no argument {name!r};{_nearest(name)}")
+    refuse_unknown(os.environ)
     task = {"org": org, "project": project, "domain": domain}
     sections = {"run": run, "storage": storage, "logging": logging, "queues": queues}
     given = normalised({"task": task, **sections}, "init()")
@@ -49,6 +57,12 @@ def init(
     return hold(checked(merged, "init()"))
 
 
+def _nearest(name: str) -> str:
+    if name in RunSection.__struct_fields__:
+        return f" it is a parameter of runs: init(run={{{name!r}: ...}})"
+    return suggest(name, inspect.get_annotations(init).keys() - {"unknown", "return"})
+
+
 def init_from_config(path: str | PathLike[str] | None = None) -> Configuration:
     """Configure trouper for this process from a file; an earlier `init*` no longer holds.
 
@@ -58,21 +72,32 @@ def init_from_config(path: str | PathLike[str] | None = None) -> Configuration:
             `$TROUPER_CONFIG`; it is fine if there is none.
 
     Raises:
-        OSError: `path`, or the file that `$TROUPER_CONFIG` names, can't be read.
+        OSError: `path`, or the file that `$TROUPER_CONFIG` names, can't be read; with the fix.
         ValueError: it can't be understood; with the place and the fix.
     """
+    refuse_unknown(os.environ)
     found = Path(path) if path is not None else find_config(os.environ)
     where = "the environment" if found is None else str(found)
-    data = {} if found is None else normalised(load_config(found), where)
+    data = {} if found is None else normalised(_load(found, is_given=path is not None), where)
     if found is not None:
         checked(data, where)
     return hold(checked(override(data, os.environ), where))
 
 
+def _load(file: Path, *, is_given: bool) -> dict[str, Any]:
+    try:
+        return load_config(file)
+    except OSError as error:
+        # One that was found by itself is there, and may not be opened.
+        fix = "check the path" if is_given else f"check its rights, or {FILE} if that names it"
+        reason = f"{error.strerror}; {fix}"
+        raise type(error)(error.errno, reason, str(file)) from error
+
+
 def find_config(environment: Mapping[str, str]) -> Path | None:
     """Return the file that `init_from_config` reads when it is given none."""
     for candidate in _candidates(environment):
-        if candidate.is_file():
+        if os.path.isfile(candidate):  # Path.is_file raises where a folder may not be searched
             return candidate
     named = environment.get(FILE)
     return Path(named).expanduser() if named else None
@@ -91,8 +116,12 @@ def current() -> Configuration:
     Raises:
         ValueError: a variable can't be understood.
     """
+    global _is_environment_checked
     if _initialised is not None:
         return _initialised
+    if not _is_environment_checked:
+        refuse_unknown(os.environ)
+        _is_environment_checked = True  # once: each run comes here
     return checked(override({}, os.environ), "the environment")
 
 
@@ -103,8 +132,8 @@ def is_initialised() -> bool:
 
 def forget() -> None:
     """Undo `init` and `init_from_config`, as in a process that has just begun."""
-    global _initialised
-    _initialised = None
+    global _initialised, _is_environment_checked
+    _initialised, _is_environment_checked = None, False
 
 
 def hold(configuration: Configuration) -> Configuration:

@@ -12,6 +12,9 @@ from ._sections import SECTIONS, Configuration, Queue
 _LEVELS = (("run", "log_level"), ("logging", "level"))
 
 
+_A_LIMIT = "a queue has a limit, a whole number of 1 or more"
+
+
 def read_configuration(data: Mapping[str, Any], where: str = "the configuration") -> Configuration:
     """Return what `data` says.
 
@@ -45,13 +48,21 @@ def checked(data: Mapping[str, Any], where: str) -> Configuration:
     try:
         return msgspec.convert(data, Configuration)
     except msgspec.ValidationError as error:
-        raise wrong_type(error, where) from error
+        raise wrong_type(error, where, data) from error
 
 
-def wrong_type(error: msgspec.ValidationError, where: str) -> ValueError:
-    """Return msgspec's error with the place first, as it stands in the file."""
+def wrong_type(
+    error: msgspec.ValidationError, where: str, data: Mapping[str, Any] | None = None
+) -> ValueError:
+    """Return msgspec's error with the place first, as it stands in the file.
+
+    Args:
+        data: what was read, to tell of which key of a mapping it speaks.
+    """
     words, _, path = str(error).partition(" - at `$")
     place = path.rstrip("`").lstrip(".")
+    if data is not None and place.endswith("[...]"):
+        place = _place_of_no_str(data, place.removesuffix("[...]")) or place
     hint = "; put it in quotes" if words.startswith("Expected `str") else ""
     at = f"{where}: {place}" if place else where
     return ValueError(f"{at}: {_first_lower(words)}{hint}")
@@ -64,7 +75,12 @@ def _queues(keys: Mapping[str, Any], where: str) -> dict[str, Any]:
         if isinstance(value, int) and not isinstance(value, bool):
             value = {"limit": value}
         place = f"queues.{name}"
-        found[name] = known_keys(_mapping(value, where, place), Queue, where, f"{place}.")
+        if value is not None and not _is_mapping(value):
+            raise ValueError(f"{where}: {place}: {_A_LIMIT}, got {value!r}")
+        found[name] = known_keys(value or {}, Queue, where, f"{place}.")
+        limit = found[name].get("limit", 1)
+        if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
+            raise ValueError(f"{where}: {place}.limit: {_A_LIMIT}, got {limit!r}")
     return found
 
 
@@ -88,6 +104,14 @@ def known_keys(
             raise ValueError(f"{where}: {prefix + name!r} is there twice, with '-' and '_'")
         found[name] = value
     return found
+
+
+def _place_of_no_str(data: Mapping[str, Any], place: str) -> str | None:
+    """Return the place of the first value in a mapping of texts that is none."""
+    at: Any = data
+    for key in place.split("."):
+        at = at.get(key, {})
+    return next((f"{place}.{key}" for key, value in at.items() if not isinstance(value, str)), None)
 
 
 def _mapping(value: object, where: str, name: str) -> Mapping[str, Any]:

@@ -143,7 +143,7 @@ def check_parameters(mode: Mode | None, given: Mapping[str, Any]) -> Parameters:
     """
     for name in given:
         if name not in RunParameters.__annotations__:
-            hint = suggest(name, RunParameters.__annotations__)
+            hint = suggest(name, ("mode", *RunParameters.__annotations__))
             raise TypeError(f"with_runcontext has no parameter {name!r};{hint}")
     values: dict[str, Any] = {
         name: value for name, value in {"mode": mode, **given}.items() if value is not None

@@ -40,7 +40,9 @@ def test_each_format_gives_plain_data(tmp_path: Path, name: str, text: str, data
         ("a.yaml", "a: 1\nb: [1", "a.yaml, line 2: expected"),
         ("a.yaml", "a: 1\n---\nb: 2", "a.yaml, line 2: but found another document"),
         ("a.yaml", "a: !!python/object:os.system x", "a.yaml, line 1: could not determine a con"),
-        ("a.yaml", "a: \x07", "a.yaml: unacceptable character"),
+        ("a.yaml", "b: 1\na: \x07", r"a.yaml, line 2: unacceptable character #x0007: [ a-z]*$"),
+        ("a.yaml", "[" * 5_000, "a.yaml: it is nested too deep; make it flatter"),
+        ("a.json", "[" * 100_000, "a.json: it is nested too deep; make it flatter"),
         ("a.yaml", "- 1", "a.yaml: it holds a list; write `key: value` pairs"),
         ("a.json", '{"a": 1,\n}', "a.json, line 2: "),
         ("a.json", '{"a": 1, "a": 2}', "a.json: found duplicate key 'a'; keep one of them"),
@@ -59,10 +61,12 @@ def test_what_is_wrong_is_told_with_its_place(
 
 def test_a_file_in_another_encoding_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_bytes("a: é".encode("latin-1"))
-    with pytest.raises(ValueError, match=r"a.yaml: 'utf-8' codec can't decode"):
+    with pytest.raises(ValueError, match=r"a.yaml: it is no text in UTF-8 .byte 0x.. at"):
         load_config(tmp_path / "a.yaml")
 
 
 def test_a_missing_file_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"nope.yaml"):
         load_config(tmp_path / "nope.yaml")
+    with pytest.raises(IsADirectoryError, match=tmp_path.name):
+        load_config(tmp_path)

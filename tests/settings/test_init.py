@@ -212,6 +212,27 @@ def test_a_variable_that_can_not_be_read_is_told(
         current()
 
 
+def test_a_variable_that_is_all_but_one_of_ours_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TROUPER_SOMETHING_ELSE", "x")
+    assert current() == Configuration()
+    forget()
+    monkeypatch.setenv("TROUPER_PROJCT", "x")
+    for ask in (current, trouper.init, trouper.init_from_config):
+        with pytest.raises(ValueError, match=r"'TROUPER_PROJCT'; did you mean 'TROUPER_PROJECT'\?"):
+            ask()
+
+
+def test_a_file_that_can_not_be_read_is_told_with_the_fix(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(FileNotFoundError, match=r"No such file .*; check the path: 'no.yaml'"):
+        trouper.init_from_config("no.yaml")
+    Path("config.d").mkdir()
+    with pytest.raises(IsADirectoryError, match=r"check the path: 'config.d'"):
+        trouper.init_from_config("config.d")
+    monkeypatch.setenv("TROUPER_CONFIG", "gone.yaml")
+    with pytest.raises(FileNotFoundError, match=r"or TROUPER_CONFIG if that names it: 'gone.y"):
+        trouper.init_from_config()
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
@@ -220,11 +241,14 @@ def test_a_variable_that_can_not_be_read_is_told(
         ("queues: {gpu: {limits: 1}}", r"unknown key 'queues.gpu.limits'; did you mean 'limit'"),
         ("run: {log-level: 1, log_level: 2}", r"'run.log_level' is there twice, with '-' and"),
         ("run: 3", r"config.yaml: 'run' has keys of its own, got 3"),
-        ("queues: {gpu: many}", r"'queues.gpu' has keys of its own, got 'many'"),
-        ("queues: {gpu: 0}", r"config.yaml: queues.*: limit must be 1 or more, got 0"),
+        ("queues: {gpu: many}", r"queues.gpu: a queue has a limit, a whole number .* got 'many'"),
+        ("queues: {gpu: 0}", r"config.yaml: queues.gpu.limit: a queue has .* 1 or more, got 0"),
+        ("queues: {a: 1, gpu: {limit: 1.5}}", r"queues.gpu.limit: .* 1 or more, got 1.5"),
+        ("queues: [gpu]", r"config.yaml: 'queues' has keys of its own, got \['gpu'\]"),
         ("task: {project: 3}", r"task.project: expected `str \| null`, got `int`; put it in quo"),
         ("run: {mode: bogus}", r"config.yaml: run.mode: invalid enum value 'bogus'"),
-        ("run: {labels: {a: 1}}", r"run.labels.*: expected `str`, got `int`; put it in quotes"),
+        ("run: {labels: {b: x, a: 1}}", r"run.labels.a: expected `str`, got `int`; put it in quo"),
+        ("run: {labels: {1: x}}", r"run.labels"),
         ("run: {log_level: LOUD}", r"config.yaml: run.log_level can't be 'LOUD'; known:"),
         ("storage: {durability: some}", r"storage.durability: invalid enum value 'some'"),
         ("a: !!python/object/apply:os.getcwd []", "config.yaml, line 1: could not determine"),
@@ -267,6 +291,10 @@ def test_init_takes_what_a_file_does_and_refuses_what_it_refuses() -> None:
         trouper.init(run={"nam": "x"})
     with pytest.raises(ValueError, match=r"init\(\): run.dry_run: expected `bool"):
         trouper.init(run={"dry_run": "yes"})
+    with pytest.raises(TypeError, match=r"init\(\) has no argument 'projct'; did you mean 'projec"):
+        trouper.init(projct="x")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # what is tested
+    with pytest.raises(TypeError, match=r"parameter of runs: init\(run={'dry_run': ...}\)"):
+        trouper.init(dry_run=True)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # likewise
     assert current() is found
     forget()
     assert current() == Configuration()
