@@ -41,13 +41,7 @@ from ._look import look_at_edges, look_at_nodes
 from ._no_input import empty, stopped, too_many
 from ._node import Node, Readers
 from ._options import UNSET
-from ._report import (
-    EdgeReport,
-    NodeReport,
-    RunStatus,
-    WorkflowResult,
-    output_of,
-)
+from ._report import EdgeReport, NodeReport, RunStatus, WorkflowResult, output_of
 from ._settings import Settings
 from ._sources import ENDED, INPUTS, RUN, is_source
 from ._spawn import RunSpawner
@@ -55,6 +49,7 @@ from ._unread import UnreadInput, warn_if_it_never_read
 from ._user_line import raised_at
 from ._watchdog import watch_loop
 from ._wiring import Cell, Wiring
+from .host._asyncio_of_run import AsyncioOfRun
 
 if TYPE_CHECKING:
     from .workspace._recording import Recording
@@ -119,6 +114,7 @@ class Execution:
         """Run the graph to its end. Never raises for a failed node: see `result`."""
         self._clock = trio.lowlevel.current_clock()
         self.started_at = trio.current_time()
+        asyncio = AsyncioOfRun()
         try:
             look = UnreadInput(self.cells.values()).look
             with watch_loop(self.settings.harness.watchdog, look), self.scope:
@@ -138,6 +134,7 @@ class Execution:
             raise
         finally:
             try:
+                await asyncio.close()
                 self._settle()
             finally:  # whatever users' functions raise there: somebody waits for the end
                 self.settings.asking.end()

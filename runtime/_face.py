@@ -96,6 +96,10 @@ from .bundle._manifest import BundleError as BundleError
 from .bundle._upload import BundleReport as BundleReport
 from .cache._policy import CachePolicy as CachePolicy
 from .cache._use import CacheUse as CacheUse
+from .host._asyncio_bridge import AsyncioFunction as AsyncioFunction
+from .host._asyncio_bridge import AsyncioGenerator as AsyncioGenerator
+from .host._asyncio_bridge import asyncio_bridge as asyncio_bridge
+from .host._asyncio_feed import AsyncioYields as AsyncioYields
 from .host._asyncio_run import AsyncioRun as AsyncioRun
 from .host._asyncio_run import AsyncioStream as AsyncioStream
 from .host._blocking_run import BlockingRun as BlockingRun

@@ -9,7 +9,7 @@ import functools
 import inspect
 import re
 from collections.abc import Iterable
-from typing import get_origin
+from typing import Any, get_origin
 
 _LEGAL = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _SUFFIXES = ("Task", "Actor")
@@ -53,10 +53,9 @@ def infer_name(obj: object) -> str:
 
     A class gives its name in snake_case without a `Task` or `Actor` at the end (`HTTPFetchActor`
     -> `http_fetch`), an instance its class's, a function its own unchanged, a
-    `functools.partial` that of what it wraps.
+    `functools.partial`, and what `functools.wraps` has made, that of what it wraps.
     """
-    while isinstance(obj, functools.partial):
-        obj = obj.func
+    obj = _innermost(obj)
     target = get_origin(obj) or obj
     if inspect.isroutine(target):
         name = target.__name__
@@ -65,6 +64,17 @@ def infer_name(obj: object) -> str:
     if not _LEGAL.fullmatch(name):
         raise ValueError(f"{_shown(obj)} gives no usable name ({name!r}); pass name=")
     return name
+
+
+def _innermost(obj: Any) -> Any:
+    """Return what partials wrap, and objects that say so as `functools.wraps` does."""
+    while True:
+        if isinstance(obj, functools.partial):
+            obj = obj.func
+        elif inspect.isroutine(obj) or isinstance(obj, type) or not hasattr(obj, "__wrapped__"):
+            return obj
+        else:
+            obj = obj.__wrapped__
 
 
 def _class_name_to_node_name(cls: type) -> str:

@@ -78,6 +78,8 @@ def _without_partials(obj: object) -> object:
 def _entry(target: object, owner: type, is_factory: bool, as_kind: Kind | None) -> Entry:
     """Return the method that makes `target` a task or an actor; `call` for a callable object."""
     executes = callable(getattr(target, "execute", None))
+    if as_kind == "task" and not executes and not is_factory and _awaits(target):
+        return "call"
     runs = _runs(target, owner, is_factory)
     if executes and runs and as_kind is None:
         raise TypeError(
@@ -99,6 +101,11 @@ def _runs(target: object, owner: type, is_factory: bool) -> bool:
         return False
     flavour = _read_method(target, owner, "run", is_factory).flavour
     return flavour in ("stream", "coroutine", "awaitable")
+
+
+def _awaits(target: object) -> bool:
+    """Tell whether it is an object that can be called itself, and awaited."""
+    return inspect.iscoroutinefunction(getattr(type(target), "__call__", None))  # noqa: B004
 
 
 def _what_is_missing(target: object, name: str, as_kind: Kind | None) -> str:

@@ -1,11 +1,16 @@
 """One run on the far side: opened, used by calls, and left when the host says so."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import trio
 
 from .._report import WorkflowResult
 from .._run import LiveRun
+from ._asyncio_of_run import belong_to
+
+if TYPE_CHECKING:
+    import asyncio
 
 
 class Session:
@@ -22,11 +27,15 @@ class Session:
         self._told: trio.Event | None = None
         self._is_told = False
         self._why_cancelled = ""
+        self.host_loop: asyncio.AbstractEventLoop | None = None
+        """Of the asyncio program that it belongs to, if it does."""
         self.result: WorkflowResult | None = None
         """How the run ended, once it has."""
 
     async def main(self) -> None:
         self._told = trio.Event()
+        if self.host_loop is not None:
+            belong_to(self.host_loop)
         if self._is_told:
             self._told.set()
         try:

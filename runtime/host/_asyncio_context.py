@@ -1,0 +1,81 @@
+"""What a function in asyncio sees of the node that it is the body of."""
+
+from collections.abc import Iterable
+from contextvars import Context, copy_context
+from typing import Any, NoReturn, TypeGuard
+
+import attrs
+
+from ...actors._actor_context import ActorContext
+from ...actors._current import current_context
+from ...actors._task_context import TaskContext
+from ...channels._envelope import Envelope
+
+
+@attrs.frozen(eq=False, weakref_slot=False)
+class AsyncioContext(TaskContext[Any, Any, Any]):
+    """A `TaskContext` for asyncio: what only looks works, what waits is trio's, and refused."""
+
+    message: Envelope[Any] | None = None
+    """The envelope in hand; of a batch, the first."""
+    messages: tuple[Envelope[Any], ...] = ()
+    """All envelopes in hand."""
+
+    @classmethod
+    def of(cls, ctx: TaskContext[Any, Any, Any]) -> "AsyncioContext":
+        """Return what a function in asyncio sees in place of a context."""
+        if isinstance(ctx, AsyncioContext):
+            return ctx
+        messages = ctx.messages if isinstance(ctx, ActorContext) else ()
+        return cls(
+            state=ctx.state,
+            deps=ctx.deps,
+            inputs=ctx.inputs,
+            config=ctx.config,
+            run_context=ctx.run_context,
+            action=ctx.action,
+            asks=ctx._asks,
+            message=messages[0] if messages else None,
+            messages=messages,
+        )
+
+    async def ask(self, x: Any, to: Any, **options: Any) -> NoReturn:
+        """Is trio's.
+
+        Raises:
+            RuntimeError: always.
+        """
+        raise _is_trios("ctx.ask()", "ask in an actor before or behind this node")
+
+    async def reply(self, y: Any, envelope: Envelope[Any] | None = None) -> NoReturn:
+        """Is trio's.
+
+        Raises:
+            RuntimeError: always.
+        """
+        raise _is_trios("ctx.reply()", "return the reply")
+
+
+def _is_trios(what: str, instead: str) -> RuntimeError:
+    return RuntimeError(f"{what} is trio's, and this runs in asyncio; {instead}")
+
+
+def cross(args: Iterable[Any]) -> tuple[Context, list[Any]]:
+    """Return the context variables for a task in asyncio, and the arguments as they are there.
+
+    Contexts, as an argument and as `trouper.ctx()`, are replaced by what may be used there.
+    """
+    copied = copy_context()
+    here = current_context.get()
+    there = None if here is None else AsyncioContext.of(here)
+    if there is not None:
+        copied.run(current_context.set, there)
+    return copied, [there if each is here else _seen(each) for each in args]
+
+
+def _seen(argument: Any) -> Any:
+    return AsyncioContext.of(argument) if _is_context(argument) else argument
+
+
+def _is_context(argument: object) -> TypeGuard[TaskContext[Any, Any, Any]]:
+    return isinstance(argument, TaskContext)

@@ -1,0 +1,60 @@
+"""An asyncio loop in a thread of its own, for bridges where no asyncio program is the host."""
+
+import asyncio
+import logging
+import threading
+
+import trio
+
+from ._asyncio_side import AsyncioSide
+
+log = logging.getLogger("trouper")
+
+BUDGET = 5.0
+"""Seconds that what is left in the loop has to end when the run has."""
+
+
+class OwnLoop:
+    """Made in trio, with the first bridge that needs it; closed there when the run has ended."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self.side = AsyncioSide(self._loop)
+        self._over = trio.Event()
+        # A daemon, for one that hangs for ever must not keep the interpreter.
+        self._thread = threading.Thread(target=self._run, name="trouper asyncio", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_forever()
+            self._loop.run_until_complete(_end_all())
+        finally:
+            asyncio.set_event_loop(None)
+            self._loop.close()
+            self.side.home(self._over.set)
+
+    async def close(self) -> None:
+        """End what is left there, and the thread; one that hangs is abandoned, and named."""
+        self.side.post(self._loop.stop)
+        with trio.move_on_after(2 * BUDGET) as scope:
+            await self._over.wait()
+        if scope.cancelled_caught:
+            log.warning("the thread of asyncio blocks for %g s and is abandoned", 2 * BUDGET)
+        else:
+            self._thread.join()
+
+
+async def _end_all() -> None:
+    """End tasks that somebody has started there and left, and what belongs to the loop."""
+    loop = asyncio.get_running_loop()
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    if left:
+        _, deaf = await asyncio.wait(left, timeout=BUDGET)
+        for task in deaf:
+            log.warning("%s ignored its cancel for %g s and is abandoned", task, BUDGET)
+    await loop.shutdown_asyncgens()
+    await loop.shutdown_default_executor()

@@ -1,0 +1,53 @@
+"""The same use of a run in each kind of host."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Literal
+
+import trio
+
+import trouper
+
+Host = Literal["thread", "guest", "trio"]
+"""asyncio with the actors in a thread of their own, or as a guest; or trio without any asyncio."""
+HOSTS: tuple[Host, ...] = ("thread", "guest", "trio")
+LIMIT = 60
+"""Seconds: a hang must not hold up all other tests."""
+
+Use = Callable[[Any], Awaitable[object]]
+
+
+async def _wait(run: Any) -> None:
+    await run.wait()
+
+
+def run_in(
+    host: Host, workflow: trouper.Workflow, use: Use = _wait, **options: Any
+) -> trouper.WorkflowResult:
+    """Open a run in a host of that kind, use it there, and return how it ended.
+
+    Args:
+        use: awaited there with the live handle; the run is drained when it returns.
+    """
+    if host == "trio":
+        return trio.run(partial(_in_trio, workflow, use, options))
+    return asyncio.run(_in_asyncio(host, workflow, use, options))
+
+
+async def _in_trio(
+    workflow: trouper.Workflow, use: Use, options: dict[str, Any]
+) -> trouper.WorkflowResult:
+    with trio.fail_after(LIMIT):
+        async with trouper.open(workflow, **options) as run:
+            await use(run)
+        return await run.wait()
+
+
+async def _in_asyncio(
+    host: Any, workflow: trouper.Workflow, use: Use, options: dict[str, Any]
+) -> trouper.WorkflowResult:
+    async with asyncio.timeout(LIMIT):
+        async with trouper.open(workflow, host=host, **options) as run:
+            await use(run)
+        return await run.wait()
