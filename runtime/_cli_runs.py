@@ -127,7 +127,7 @@ def _row(run: RunRecord) -> tuple[str, ...]:
         plain(run.name),
         run.phase,
         _when(run.started),
-        _took(run.started, run.ended),
+        _took_by(run),
         plain(run.target, 40),
         plain("/".join(each for each in (run.project, run.domain) if each), 40),
         plain(run.experiment, 40),
@@ -137,6 +137,14 @@ def _row(run: RunRecord) -> tuple[str, ...]:
 
 def _when(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(seconds))
+
+
+def _took_by(run: RunRecord) -> str:
+    """Return how long a run took; of one whose process died, how long it was heard of."""
+    if not run.is_lost:
+        return _took(run.started, run.ended)
+    known = _took(run.started, run.ended)
+    return "-" if known == _took(0.0, 0.0) else f"{known}+"
 
 
 def _took(started: float, ended: float | None) -> str:
@@ -152,7 +160,9 @@ def _facts(run: RunRecord) -> Iterator[str]:
     what = f"{run.kind} {plain(run.target)}"
     yield f"{plain(run.name)}: {run.phase}, execution {run.number} of {what}"
     ended = "" if run.ended is None else f", ended {_when(run.ended)}"
-    yield f"started {_when(run.started)}{ended} (UTC), took {_took(run.started, run.ended)}"
+    if run.is_lost:
+        ended = "" if run.ended is None else f", last heard of {_when(run.ended)}"
+    yield f"started {_when(run.started)}{ended} (UTC), took {_took_by(run)}"
     if run.error is not None:
         code = "" if run.error_code is None else f" {plain(run.error_code)}"
         first, *more = plain_lines(run.error)

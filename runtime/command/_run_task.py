@@ -15,11 +15,12 @@ from .._interrupts import EXIT_INTERRUPTED, catch_interrupts
 from .._leaf import only_leaf
 from .._workflow import Workflow
 from ..store._errors import StoreError
+from ..tasks._dry_run import DryWork
 from ..tasks._run import TaskRun
 from ..tasks._runner import with_runcontext
 from ._run_options import RunOptions
 from ._task_report import Ended, closing_lines, json_lines
-from ._task_views import PlainTaskView
+from ._task_views import PlainTaskView, SilentTaskView
 
 _FOR_GRAPHS = (
     ("duration", "--for", "give the task a timeout="),
@@ -58,7 +59,7 @@ def show_task(options: RunOptions, run: TaskRun) -> tuple[int, Iterable[str]]:
     """Run it with a view; return the exit code, and the report if it is to be JSON."""
     began = time.monotonic()
     try:
-        view = _view(options)
+        view = _view(options, run)
         _show(run, view)
     finally:
         run.give_up()
@@ -90,7 +91,9 @@ def _prepare(
     return run
 
 
-def _view(options: RunOptions) -> Any:
+def _view(options: RunOptions, run: TaskRun) -> Any:
+    if isinstance(run.work, DryWork):
+        return SilentTaskView(sys.stdout)
     if not options.as_json and not options.is_plain and sys.stdout.isatty():
         from rich import get_console  # here, for it takes as long to load as many a run
 

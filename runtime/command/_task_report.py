@@ -10,6 +10,7 @@ from .._cli_json import failure_as_json, jsonable
 from .._cli_report import error_lines
 from .._cli_text import plain, shown
 from ..tasks._action import ActionReport
+from ..tasks._dry_run import DryWork
 from ..tasks._outputs import Outputs
 from ..tasks._run import TaskRun
 from ..tasks.errors import RuntimeUserError
@@ -31,6 +32,9 @@ class Ended:
 def closing_lines(ended: Ended) -> Iterator[str]:
     """Yield the lines of the report, each harmless for a terminal."""
     run = ended.run
+    if isinstance(run.work, DryWork):
+        yield from _dry_lines(run)
+        return
     interrupted = ", interrupted" if run.interrupted else ""
     yield ""
     yield (
@@ -51,6 +55,13 @@ def closing_lines(ended: Ended) -> Iterator[str]:
         yield from error_lines(error.__cause__ or error)
 
 
+def _dry_lines(run: TaskRun) -> Iterator[str]:
+    """Yield what is to be said of one that has made no bundle; else it has told that itself."""
+    if run.phase != "completed":
+        yield f"dry run of {run.work.name}: nothing was executed, and no bundle was made"
+        yield f"  {plain(run.reason, 2_000)}"
+
+
 def json_lines(ended: Ended) -> Iterator[str]:
     """Yield the report as one JSON object; what JSON can't hold is a repr, infinity is null."""
     run, error = ended.run, ended.run.error
@@ -58,6 +69,7 @@ def json_lines(ended: Ended) -> Iterator[str]:
     report = {
         "run": run.name,
         "task": run.work.name,
+        "dry_run": isinstance(run.work, DryWork),
         "phase": run.phase,
         "exit_code": ended.exit_code,
         "interrupted": run.interrupted,

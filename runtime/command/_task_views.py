@@ -1,4 +1,4 @@
-"""What `trouper run FILE TASK` shows while it goes on: lines, where nobody looks on."""
+"""What `trouper run FILE TASK` shows while it goes on: lines, where nobody looks on, or nothing."""
 
 import time
 from typing import TextIO
@@ -21,6 +21,13 @@ class PlainTaskView(PlainView):
         self.say(f"run {plain(run.name)} of {run.work.name}: started; Ctrl-C cancels it")
         await self.follow(lambda: status_line(run, time.monotonic() - self._began))
         run.abort("nobody reads what it prints")
+
+
+class SilentTaskView(PlainTaskView):
+    """Says only what it is given to say: of a dry run nothing starts, and nothing completes."""
+
+    async def watch_task(self, run: TaskRun) -> None:
+        """Say nothing."""
 
 
 def status_line(run: TaskRun, seconds: float) -> str:

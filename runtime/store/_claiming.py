@@ -9,7 +9,7 @@ from ._database import Database
 from ._errors import ClaimLost, NotTheSame, RunNameTaken, WrongPhase
 from ._owner import SILENCE, Owner, liveness
 from ._records import LOST, Claim, NewRun
-from ._run_rows import identity_values, lost_words
+from ._run_rows import LAST_SIGN, identity_values, lost_words
 from ._verbs import Before, Verb, refusal
 
 
@@ -23,7 +23,7 @@ def take(db: Database, new: NewRun, verb: Verb, now: float) -> tuple[int, int]:
     """
     run = _run_of(db, new, now)
     last = db.execute(
-        "SELECT id, number, phase, ended, host, pid, born, heartbeat, started, config_hash "
+        f"SELECT id, number, phase, ended, host, pid, born, {LAST_SIGN}, started, config_hash "
         "FROM execution WHERE run = ? ORDER BY number DESC LIMIT 1",
         (run,),
     ).fetchone()

@@ -10,12 +10,18 @@ from ._actions import storable
 from ._owner import Owner, liveness
 from ._records import LOST, NewRun, RunRecord
 
+LAST_SIGN = (
+    "CASE WHEN execution.ended IS NOT NULL THEN heartbeat ELSE max(heartbeat, coalesce("
+    "(SELECT max(coalesce(action.ended, action.started)) FROM action "
+    "WHERE action.execution = execution.id), 0)) END"
+)
+"""When an execution that goes on was last heard of: its heartbeat, or the last of its actions."""
 COLUMNS = (
     "run.project, run.experiment, run.name, run.parameters, experiment.params, run.id, "
     "execution.id, number, phase, target, kind, mode, version, domain, org, queue, labels, "
     "annotations, execution.params, profile, config, config_hash, host, pid, run.created, started, "
     "ended, error_code, error, trace, abort_requested, actions_left_out, token, inputs, outputs, "
-    "born, heartbeat"
+    f"born, {LAST_SIGN}"
 )
 FROM = (
     "FROM execution JOIN run ON run.id = execution.run JOIN experiment "

@@ -388,8 +388,28 @@ def test_a_dry_run_runs_nothing(trouper_command: Call, path: Path) -> None:
     code, out, err = trouper_command("run", "--dry-run", "--json", path, "other-name")
     assert code == 0, err
     report = json.loads(out)
+    assert report["dry_run"]
     assert report["outputs"]["bundle"]["version"]
     assert [each["phase"] for each in report["actions"]] == ["waiting"]
+
+
+def test_a_dry_run_neither_starts_nor_completes(trouper_command: Call, path: Path) -> None:
+    words = ["run", "--dry-run", "--name", "r", "--version", "v1", path, "other-name"]
+    code, out, err = trouper_command(*words, "--raw-data-path", "raw")
+    told = out.splitlines()
+    assert (code, err) == (0, "")
+    assert told[0].startswith(
+        "dry run: nothing was executed; would run task 'other-name' as run 'r'"
+    )
+    assert told[-1].startswith("bundle of version v1: file://")
+    assert "started" not in out
+    assert "completed" not in out
+    Path("file").touch()
+    code, out, _ = trouper_command(*words, "--raw-data-path", "file")
+    assert code == 1
+    assert out.startswith(
+        "dry run of other-name: nothing was executed, and no bundle was made\n  [Err"
+    )
 
 
 def test_parameters_of_the_run_reach_the_task(trouper_command: Call, path: Path) -> None:

@@ -179,6 +179,38 @@ def test_a_run_whose_process_was_killed_is_failed(store: Store, trouper_command:
     assert "error ProcessLost: process " in out
 
 
+def lost_run(store: Store, name: str, *, heartbeat: float, acted: float | None) -> None:
+    """Record a run that began at 1000.0, on a host of which nothing was heard for long."""
+    claim = store.runs.claim(new_run(name))
+    if acted is not None:
+        store.actions.write([action(claim.execution, started=1000.0, ended=acted)])
+    with store.connections.writing() as db:
+        db.execute(
+            "UPDATE execution SET host = 'far/away', started = 1000.0, heartbeat = ? WHERE id = ?",
+            (heartbeat, claim.execution),
+        )
+
+
+def test_of_a_lost_run_it_is_told_how_long_it_was_heard_of(
+    store: Store, trouper_command: Command
+) -> None:
+    lost_run(store, "silent", heartbeat=1000.0, acted=None)
+    lost_run(store, "beating", heartbeat=1002.5, acted=1001.0)
+    lost_run(store, "acting", heartbeat=1000.0, acted=1000.7)
+    rows = trouper_command("runs")[1].splitlines()[1:]
+    assert [(row.split()[0], row.split()[4]) for row in rows] == [
+        ("acting", "0.7s+"),
+        ("beating", "2.5s+"),
+        ("silent", "-"),
+    ]
+    assert trouper_command("runs", "show", "acting")[1].splitlines()[1] == (
+        "started 1970-01-01 00:16:40, last heard of 1970-01-01 00:16:40 (UTC), took 0.7s+"
+    )
+    # What begins anew writes down the same.
+    store.runs.finish(store.runs.claim(new_run("acting")), "completed")
+    assert store.runs.executions("acting")[0].ended == 1000.7
+
+
 def test_what_is_not_there_is_told(
     store: Store, trouper_command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
