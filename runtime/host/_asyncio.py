@@ -141,7 +141,7 @@ class AsyncioBridge:
                 "this run was opened in another event loop; use it there, or open one here"
             )
         answer = _Answer(loop.create_future())
-        call = Call(partial(fn, *args, **named), lambda _call: self.home(answer.arrive))
+        call = Call(partial(fn, *args, **named), partial(self.home, answer.arrive))
         self.far.start(call)
         try:
             await answer.future

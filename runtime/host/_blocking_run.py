@@ -100,7 +100,7 @@ class BlockingRun(HostedRun):
         if self._thread is None:
             raise self.not_entered()
         ended: Future[None] = Future()
-        call = Call(partial(fn, *args, **named), lambda _call: ended.set_result(None))
+        call = Call(partial(fn, *args, **named), partial(ended.set_result, None))
         self.far.start(call)
         try:
             ended.result()

@@ -9,7 +9,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from functools import partial
 from typing import Any
 
@@ -61,9 +61,9 @@ class Queue:
 class Call:
     """One call under way, from its posting to the moment that the caller hears how it ended."""
 
-    __slots__ = ("_answer", "_context", "_fn", "_scope", "error", "value", "was_cut", "will_be_cut")
+    __slots__ = ("_answer", "_fn", "_scope", "context", "error", "value", "will_be_cut")
 
-    def __init__(self, fn: Callable[[], Awaitable[Any]], answer: Callable[["Call"], None]) -> None:
+    def __init__(self, fn: Callable[[], Awaitable[Any]], answer: Callable[[], object]) -> None:
         """Prepare a call.
 
         Args:
@@ -72,21 +72,16 @@ class Call:
         """
         self._fn = fn
         self._answer = answer
-        self._context = copy_context()
+        self.context = copy_context()
         self._scope: trio.CancelScope | None = None
         self.will_be_cut = False
-        self.was_cut = False
-        """Whether it ended by the caller's cancel."""
         self.value: Any = None
         self.error: BaseException | None = None
 
-    def start(self, nursery: trio.Nursery) -> None:
-        """Begin. Runs on the far side."""
-        try:
-            self._context.run(nursery.start_soon, self._go)
-        except RuntimeError as error:  # the nursery is closed: the run has ended
-            self.error = ended(error)
-            self._answer(self)
+    def refuse(self, cause: BaseException) -> None:
+        """Answer that it came too late."""
+        self.error = ended(cause)
+        self._answer()
 
     def cancel(self) -> None:
         """Cancel it. Runs on the far side."""
@@ -94,20 +89,76 @@ class Call:
         if self._scope is not None:
             self._scope.cancel()
 
-    async def _go(self) -> None:
+    async def go(self) -> None:
+        """Await it; raise nothing but what ends the far side."""
         try:
             with trio.CancelScope() as self._scope:
                 if self.will_be_cut:
                     self._scope.cancel()
                 self.value = await self._fn()
-            self.was_cut = self._scope.cancelled_caught
         except Exception as error:
             self.error = error
         except BaseException as error:
             self.error = ended(error)
             raise
         finally:
-            self._answer(self)
+            self._answer()
+
+
+MOST_IDLE = 64
+"""Tasks that are kept for calls to come."""
+
+
+class Hands:
+    """Tasks that await one call after another: a new task costs more than many a call."""
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self._nursery = nursery
+        self._idle: list[_Hand] = []
+
+    def take(self, call: Call) -> None:
+        """Have a call awaited, from its own context variables."""
+        if self._idle:
+            self._idle.pop().go_on(call)
+            return
+        try:
+            call.context.run(self._nursery.start_soon, self._work, call)
+        except RuntimeError as error:  # the nursery is closed: the run has ended
+            call.refuse(error)
+
+    async def _work(self, call: Call) -> None:
+        hand = _Hand(self._idle)
+        await call.go()
+        del call  # and what it holds
+        while len(self._idle) < MOST_IDLE:
+            await (await hand.next()).go()
+
+
+class _Hand:
+    """One of these tasks, while it waits for a call; and the abort function of that wait."""
+
+    def __init__(self, idle: "list[_Hand]") -> None:
+        self._idle = idle
+        self._task = trio.lowlevel.current_task()
+        self._call: Call | None = None
+        self._own = Context()  # while it waits, it holds on to nothing of the last caller's
+
+    async def next(self) -> Call:
+        self._task.context = self._own
+        self._idle.append(self)
+        await trio.lowlevel.wait_task_rescheduled(self)
+        call, self._call = self._call, None
+        assert call is not None
+        return call
+
+    def go_on(self, call: Call) -> None:
+        self._call = call
+        self._task.context = call.context
+        trio.lowlevel.reschedule(self._task)
+
+    def __call__(self, _raise_cancel: object) -> trio.lowlevel.Abort:
+        self._idle.remove(self)
+        return trio.lowlevel.Abort.SUCCEEDED
 
 
 def ended(cause: BaseException | None = None) -> FarSideEnded:
@@ -125,7 +176,7 @@ class Far:
     """The far side while it is there: takes calls, and starts each in a task of its own."""
 
     def __init__(self) -> None:
-        self._nursery: trio.Nursery | None = None
+        self._hands: Hands | None = None
         self._queue: Queue | None = None
         self._process = 0
         self.has_ended = False
@@ -143,7 +194,7 @@ class Far:
             async with trio.open_nursery() as nursery:
                 self._process = os.getpid()
                 self._queue = Queue(trio.lowlevel.current_trio_token().run_sync_soon)
-                self._nursery = nursery
+                self._hands = Hands(nursery)
                 if own_thread:
                     nursery.start_soon(_watch_exit, nursery.cancel_scope)
                 await main()
@@ -189,9 +240,9 @@ class Far:
         Raises:
             FarSideEnded, ForkedAway: it never starts.
         """
-        if self._nursery is None:
+        if self._hands is None:
             raise ended()
-        self.post(partial(call.start, self._nursery))
+        self.post(partial(self._hands.take, call))
 
 
 async def _watch_exit(scope: trio.CancelScope) -> None:

@@ -257,3 +257,44 @@ def test_a_workflow_that_fails_in_the_middle_says_why(host: Host) -> None:
                 await run.send(2)
 
     in_asyncio(main)
+
+
+def test_calls_share_tasks_but_no_context(host: Host) -> None:
+    """A task that awaits call after call begins each from its caller's variables, and keeps none."""
+
+    async def seen(reading: str) -> tuple[str, trio.lowlevel.Task]:
+        before = color.get()
+        color.set(reading)
+        await trio.lowlevel.checkpoint()
+        return before, trio.lowlevel.current_task()
+
+    async def main() -> None:
+        run = trouper.open(doubling(), host=host)
+        assert isinstance(run, trouper.AsyncioRun)
+        async with run:
+            color.set("red")
+            first, task = await run.call_there(seen, "there")
+            color.set("green")
+            second, again = await run.call_there(seen, "there")
+            assert (first, second, again is task) == ("red", "green", True)
+            together = await asyncio.gather(*(run.call_there(seen, "there") for _ in range(100)))
+            assert {before for before, _ in together} == {"green"}
+            assert len({id(each) for _, each in together}) > 1
+
+    in_asyncio(main)
+
+
+def test_a_cancelled_call_costs_no_other_its_task(host: Host) -> None:
+    async def main() -> None:
+        run = trouper.open(doubling(), host=host)
+        assert isinstance(run, trouper.AsyncioRun)
+        async with run:
+            for _ in range(3):
+                waiting = asyncio.ensure_future(run.call_there(trio.sleep_forever))
+                await run.call_there(trio.lowlevel.checkpoint)
+                waiting.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await waiting
+                assert (await run.ask(1, to="echo"))[0] == 1
+
+    in_asyncio(main)
