@@ -8,7 +8,7 @@ from ..actors._child import ActorChild
 from ..actors._lifecycle import State
 from ._drain_log import DrainLog, tally
 from ._drain_report import DrainReport
-from ._sources import ENDED, stop_source
+from ._sources import ENDED, is_fed, stop_source
 from ._wiring import Cell
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 async def drain(run: "Execution", budget: float) -> None:
     """End the sources, let everything that was accepted be handled, then return.
 
-    A source that has not ended after half the budget is cancelled; after all of it the rest is.
+    A source that has not ended after half the budget is cancelled; after all of it the rest is, and
+    with it who still handles what came from outside.
 
     Args:
         budget: seconds.
@@ -36,10 +37,14 @@ async def drain(run: "Execution", budget: float) -> None:
     with trio.move_on_at(now + budget / 2):
         await run.sources_ended.wait()
     for cell in tuple(run.sources.values()):
+        child = cell.child
         # One that waits for a batch input has not begun; it ends with its first message.
-        if cell.child.state not in (State.WAITING, *ENDED):
-            _cut(run, cell)
-            cell.child.retire()
+        if child.state in (State.WAITING, *ENDED) or (
+            isinstance(child, ActorChild) and is_fed(child)
+        ):
+            continue
+        _cut(run, cell)
+        child.retire()
     with trio.move_on_at(until):
         await run.finished.wait()
     if not run.finished.is_set():

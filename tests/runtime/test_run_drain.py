@@ -254,3 +254,24 @@ async def test_batch_tasks_are_drained_too(autojump_clock: MockClock) -> None:
     async with wf.open() as run:
         await trio.sleep(1)
     assert (await run.wait()).outputs == {"first": 1, "second": 2}
+
+
+async def test_what_came_from_outside_has_the_whole_budget(autojump_clock: MockClock) -> None:
+    """X25: a node that lives on `run.send` is no source, which half the budget would do for."""
+    wf = trouper.Workflow()
+    done: list[int] = []
+
+    @wf.actor
+    async def work(ctx: trouper.ActorContext[None, None, int, None]) -> None:
+        async for seconds in ctx:
+            await trio.sleep(seconds)
+            done.append(seconds)
+
+    async with wf.open() as run:
+        for seconds in (3, 4, 100):
+            await run.send(seconds)
+        result = await run.drain(10)
+    assert (trio.current_time(), done) == (10.0, [3, 4])
+    assert result.cut_short == ("work",)
+    assert result.drain is not None
+    assert (result.drain.acknowledged, result.drain.abandoned) == (2, 1)
