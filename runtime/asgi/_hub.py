@@ -1,13 +1,13 @@
 """One stream of a node for any number of clients: server-sent events, kept for those who return.
 
 Rule 1: messages are encoded once, and kept in one ring for all clients: one more costs no memory
-but its place.
+but its place, and what is on its way to it.
 Rule 2: the graph never waits for a client. Who is too slow misses events, and is told how many.
 """
 
 import secrets
 from collections import deque
-from collections.abc import AsyncGenerator
+from itertools import islice
 from typing import Any
 
 import anyio
@@ -16,9 +16,13 @@ import msgspec
 from .._cli_json import jsonable
 
 KEPT = 1_024
-"""Events that a client may be behind, or may have missed when it comes back."""
+"""Events that a client may be behind, or may have missed when it comes back ..."""
+KEPT_BYTES = 16 * 2**20
+"""... as far as they have no more bytes; the newest one is kept however long it is."""
 LOT = 64
-"""Events that are sent at once, at most."""
+"""Events that are sent at once, at most ..."""
+LOT_BYTES = 64 * 2**10
+"""... as far as they have no more bytes; a longer one is sent by itself."""
 PULSE = 15.0
 """Seconds of silence after which a comment is sent: so a connection that is gone is noticed."""
 
@@ -35,7 +39,8 @@ class Hub:
         self._stream = stream
         # Numbers of another process, or of an earlier start, say nothing here.
         self.epoch = secrets.token_hex(4)
-        self._kept: deque[bytes] = deque(maxlen=KEPT)
+        self._kept: deque[bytes] = deque()
+        self._bytes = 0
         self._last = 0
         """Number of the newest event."""
         self._news = anyio.Event()
@@ -60,7 +65,11 @@ class Hub:
         except (TypeError, ValueError):  # of a type that JSON does not know
             data = msgspec.json.encode(jsonable(message))
         self._last += 1
-        self._kept.append(b"id: %s-%d\ndata: %s\n\n" % (self.epoch.encode(), self._last, data))
+        event = b"id: %s-%d\ndata: %s\n\n" % (self.epoch.encode(), self._last, data)
+        self._kept.append(event)
+        self._bytes += len(event)
+        while len(self._kept) > KEPT or (self._bytes > KEPT_BYTES and len(self._kept) > 1):
+            self._bytes -= len(self._kept.popleft())
         self._tell()
 
     def end(self) -> None:
@@ -73,28 +82,14 @@ class Hub:
             self._news.set()
             self._news = anyio.Event()
 
-    async def events(self, last_event_id: str | None) -> AsyncGenerator[bytes]:
-        """Yield events as they come.
+    def events(self, last_event_id: str | None) -> "Events":
+        """Return events as they come.
 
         Args:
             last_event_id: the `Last-Event-ID` of a client that returns: what came after it is sent
                 first, as far as it is kept. None: from now on.
         """
-        at = self._last + 1 if last_event_id is None else self._after(last_event_id)
-        while True:
-            oldest = self._last - len(self._kept) + 1
-            if at < oldest:
-                yield b"event: missed\ndata: %d\n\n" % (oldest - at)
-                at = oldest
-            if at <= self._last:
-                lot = min(LOT, self._last - at + 1)
-                begin = at - oldest
-                at += lot
-                yield b"".join(self._kept[begin + each] for each in range(lot))
-            elif self.is_over:
-                return
-            elif not await self._wait():
-                yield b": still here\n\n"
+        return Events(self, self._last + 1 if last_event_id is None else self._after(last_event_id))
 
     def _after(self, last_event_id: str) -> int:
         epoch, _, number = last_event_id.partition("-")
@@ -102,7 +97,24 @@ class Hub:
             return max(1, self._last - len(self._kept) + 1)
         return min(int(number), self._last) + 1
 
-    async def _wait(self) -> bool:
+    def missed(self, at: int) -> int:
+        """Return how many events from number `at` on are not kept any more."""
+        return max(0, self._last - len(self._kept) + 1 - at)
+
+    def lot(self, at: int) -> list[bytes]:
+        """Return what is to be sent at once from number `at` on, which is kept; []: nothing yet."""
+        begin = at - (self._last - len(self._kept) + 1)
+        found: list[bytes] = []
+        size = 0
+        for event in islice(self._kept, begin, begin + LOT):
+            size += len(event)
+            if found and size > LOT_BYTES:
+                break
+            found.append(event)
+        return found
+
+    async def wait(self) -> bool:
+        """Wait for more, or for the end; False: for `PULSE` seconds there was neither."""
         self._waiting += 1
         try:
             with anyio.move_on_after(PULSE) as scope:
@@ -110,3 +122,29 @@ class Hub:
         finally:
             self._waiting -= 1
         return not scope.cancelled_caught
+
+
+class Events:
+    """What one client gets. No generator: one that is left half-way would have to be closed."""
+
+    def __init__(self, hub: Hub, at: int) -> None:
+        self._hub = hub
+        self._at = at
+        """Number of the next event."""
+
+    def __aiter__(self) -> "Events":
+        return self
+
+    async def __anext__(self) -> bytes:
+        hub = self._hub
+        while True:
+            if missed := hub.missed(self._at):
+                self._at += missed
+                return b"event: missed\ndata: %d\n\n" % missed
+            if lot := hub.lot(self._at):
+                self._at += len(lot)
+                return b"".join(lot)
+            if hub.is_over:
+                raise StopAsyncIteration
+            if not await hub.wait():
+                return b": still here\n\n"

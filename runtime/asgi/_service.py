@@ -1,6 +1,7 @@
 """`trouper.asgi.lifespan`: a run that begins and ends with the service."""
 
 import logging
+import math
 import os
 import signal
 from collections.abc import AsyncGenerator, Callable
@@ -21,6 +22,7 @@ from ..host._asyncio_run import AsyncioRun
 from ..host._hosted import HostKind
 from ..host._open import open as open_run
 from ._hub import Hub
+from ._hypercorn import shutdown_event, wait_shutdown
 from ._signals import overhear_signals
 
 log = logging.getLogger("trouper")
@@ -29,6 +31,10 @@ OnFailure = Literal["not_ready", "exit"]
 
 DRAIN_BUDGET = 25.0
 """Seconds; Kubernetes kills 30 s after SIGTERM."""
+PATIENCE = 0.2
+"""Share of the budget that the server has, after a signal, to end what it has open."""
+SHORTEST = 0.001
+"""Seconds; a drain that comes too late gives the rest up."""
 
 
 class Lifespan:
@@ -56,6 +62,9 @@ class Lifespan:
         self._process = 0
         self._tasks: TaskGroup | None = None
         self._hubs: dict[str, Hub] = {}
+        self._heard_at = math.nan
+        """When the first signal came, on the loop's clock."""
+        self._is_told = False
         self.is_ending = False
         """Whether a signal has come, or the service shuts down."""
         self.result: WorkflowResult | None = None
@@ -92,21 +101,46 @@ class Lifespan:
                 f"this lifespan runs {self.workflow.name!r} already; make one for each app"
             )
         self.is_ending, self.result, self._hubs = False, None, {}
+        self._heard_at, self._is_told = math.nan, False
+        heard, shuts_down = anyio.Event(), anyio.Event()
         soon = _loop_soon()
         opened = open_run(self.workflow, host=self._host, **self._options)
-        with overhear_signals(lambda count: soon(partial(self._hear, count))):
+        with overhear_signals(lambda count: soon(partial(self._hear, count, heard))):
             async with opened as run, anyio.create_task_group() as tasks:
                 self._run, self._process, self._tasks = run, os.getpid(), tasks
                 tasks.start_soon(self._watch, run)
+                tasks.start_soon(self._drain_in_time, run, heard, shuts_down)
+                if (event := shutdown_event()) is not None:
+                    tasks.start_soon(self._hear_hypercorn, event, heard)
                 try:
                     yield {"trouper": run}
                 finally:
                     self.is_ending = True
                     self._end_streams()
+                    shuts_down.set()
                     with anyio.CancelScope(shield=True):
-                        self.result = await run.drain(self._budget)
-                        log.info("%s: %s", self.workflow.name, _told(self.result))
+                        await self._drain(run)
                     tasks.cancel_scope.cancel()
+
+    async def _drain_in_time(
+        self, run: LiveRun | AsyncioRun, heard: anyio.Event, shuts_down: anyio.Event
+    ) -> None:
+        """Drain after a signal, though the server does not get to its shutdown.
+
+        It waits for open responses before; one whose client does not read never ends.
+        """
+        await heard.wait()
+        self._heard_at = anyio.current_time()
+        with anyio.move_on_after(self._budget * PATIENCE):
+            await shuts_down.wait()
+        await self._drain(run)
+
+    async def _drain(self, run: LiveRun | AsyncioRun) -> None:
+        spent = 0.0 if math.isnan(self._heard_at) else anyio.current_time() - self._heard_at
+        result = self.result = await run.drain(max(self._budget - spent, SHORTEST))
+        if not self._is_told:
+            self._is_told = True
+            log.info("%s: %s", self.workflow.name, _told(result))
 
     async def _watch(self, run: LiveRun | AsyncioRun) -> None:
         """Act on a run that ends before the service does."""
@@ -119,9 +153,14 @@ class Lifespan:
             if self._on_failure == "exit":
                 os.kill(os.getpid(), signal.SIGTERM)
 
-    def _hear(self, count: int) -> None:
+    async def _hear_hypercorn(self, event: Any, heard: anyio.Event) -> None:
+        await wait_shutdown(event)
+        self._hear(1, heard)
+
+    def _hear(self, count: int, heard: anyio.Event) -> None:
         self.is_ending = True
         self._end_streams()
+        heard.set()
         if count > 1 and self._run is not None:
             self._run.cancel("signalled twice")
 
@@ -170,7 +209,9 @@ def _told(result: WorkflowResult) -> str:
     parts = ("acknowledged", "redelivered", "dead_lettered", "abandoned")
     told = ", ".join(f"{getattr(report, part)} {part.replace('_', '-')}" for part in parts)
     cut = f"; cut short: {', '.join(report.cut_short)}" if report.cut_short else ""
-    return f"drained in {report.seconds:.1f} s of {report.budget:g} s, {result.status}: {told}{cut}"
+    return (
+        f"drained in {report.seconds:.1f} s of {report.budget:.3g} s, {result.status}: {told}{cut}"
+    )
 
 
 def _loop_soon() -> Callable[[Callable[[], object]], object]:
