@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from ..actors._profile_config import ProfileConfig
 from ..actors._run_context import RunContext
+from ._alone import among_runs
 from ._execution import Execution
 from ._in_worker import refuse_in_a_worker
 from ._interrupts import catch_interrupts, obey_interrupts
@@ -144,11 +145,14 @@ def run_to_end(
 
 
 async def _executed(execution: Execution, recorded: "TaskRun | None") -> WorkflowResult:
-    if execution.recording is not None:
-        return await execution.recording.execute(execution)
-    await (execution.run() if recorded is None else recorded.go())
-    result = execution.result()
-    refusal = None if recorded is None else recorded.refusal
+    if recorded is None:
+        with among_runs(execution.settings.run_context):
+            if execution.recording is not None:
+                return await execution.recording.execute(execution)
+            await execution.run()
+            return execution.result()
+    await recorded.go()
+    result, refusal = execution.result(), recorded.refusal
     if refusal is None or result.status == "failed":
         return result
     # What was finished stands in it; but that it went well is not on record.

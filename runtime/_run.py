@@ -10,6 +10,7 @@ import trio
 from ..actors._child import ActorChild
 from ..actors._dead_letters import DeadLetter
 from ..channels._overflow import OverflowPolicy, check_capacity, check_overflow
+from ._alone import among_runs
 from ._execution import Execution
 from ._group_report import report_group
 from ._names import suggest
@@ -31,6 +32,7 @@ class LiveRun(RunMessages, RunControl):
         self._execution = execution
         self._desk = execution.desk
         self._nursery: Any = None
+        self._among_runs: Any = None
 
     # -- life --------------------------------------------------------------------------------
 
@@ -38,9 +40,15 @@ class LiveRun(RunMessages, RunControl):
         refuse_outside_trio("wf.open()", "`async with trouper.open(wf) as run:`")
         if self._execution.is_begun:
             raise RuntimeError("this run was entered before; call wf.open() again for another")
+        self._among_runs = among_runs(self._execution.settings.run_context)
+        self._among_runs.__enter__()
         recording = self._execution.recording
         if recording is not None:
-            recording.begin(self._execution)
+            try:
+                recording.begin(self._execution)
+            except BaseException:
+                self._among_runs.__exit__(None, None, None)
+                raise
         self._nursery = trio.open_nursery()
         nursery = await self._nursery.__aenter__()
         started = trio.Event()
@@ -77,6 +85,7 @@ class LiveRun(RunMessages, RunControl):
             exc = error
             raise
         finally:
+            self._among_runs.__exit__(None, None, None)
             if recording is not None:
                 recording.end(self._execution, exc)
         if recording is not None and recording.failure is not None and exc is None:

@@ -5,6 +5,7 @@ from typing import Any, TypeVar, Unpack, overload
 
 from ..actors._profile_config import ProfileConfig
 from ..actors._run_context import RunContext
+from ._alone import among_runs
 from ._execution import Execution
 from ._graph_check import ensure_graph
 from ._group import Group, GroupOptions, refuse_significant
@@ -324,6 +325,7 @@ class Workflow:
             GraphError: the graph can't run.
             ValueError: `run`, `run_context` and a configuration contradict one another.
             StoreError: `run` goes on, has ended, or can't be recorded; nothing has run.
+            EnvVarsConflict: a run with `env_vars` goes on in this process.
             RuntimeError: it is not trio that runs here; the text names what serves there.
         """
         refuse_outside_trio("wf.execute()", "`await asyncio.to_thread(trouper.run, wf)`")
@@ -336,10 +338,11 @@ class Workflow:
             state=state,
             harness=harness,
         )
-        if execution.recording is not None:
-            return await execution.recording.execute(execution)
-        await execution.run()
-        return execution.result()
+        with among_runs(execution.settings.run_context):
+            if execution.recording is not None:
+                return await execution.recording.execute(execution)
+            await execution.run()
+            return execution.result()
 
     def open(self, **options: Unpack[ExecuteOptions]) -> LiveRun:
         """Return the live handle of a new run: `async with wf.open() as run:`.

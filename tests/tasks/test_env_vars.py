@@ -111,6 +111,91 @@ async def test_nothing_else_begins_beside_a_run_that_has_them() -> None:
     assert (await plain.run.aio(look)).outputs() == ()
 
 
+def graph() -> trouper.Workflow:
+    wf = trouper.Workflow("graph")
+
+    @wf.task
+    async def node() -> str | None:
+        return os.environ.get(NAME)
+
+    return wf
+
+
+async def test_a_graph_beside_them_is_refused_however_it_is_run(tmp_path: Path) -> None:
+    go_on = trio.Event()
+
+    @env.task(name="stays_beside")
+    async def stays_beside() -> None:
+        await go_on.wait()
+
+    wf = graph()
+    run = trouper.Workspace(tmp_path / "ws").project("p").experiment("e").run()
+    named = trouper.RunContext(run_name="graph-1")
+    async with trouper.with_runcontext(name="special", env_vars=WITH).open(stays_beside):
+        with pytest.raises(EnvVarsConflict, match=r"'special' has env_vars, .*'graph-1' would see"):
+            await wf.execute(run_context=named)
+        with pytest.raises(EnvVarsConflict, match=r"start 'special' with .*isolate"):
+            await wf.execute(run=run)
+        for live in (wf.open(run_context=named), wf.open(run=run)):
+            with pytest.raises(EnvVarsConflict, match="'special'"):
+                await live.__aenter__()
+        assert run.phase == "pending"  # nothing was claimed
+        go_on.set()
+    assert (await wf.execute()).outputs["node"] is None
+
+
+async def test_they_are_refused_beside_a_graph() -> None:
+    wf = graph()
+    special = trouper.with_runcontext(name="special", env_vars=WITH)
+    async with wf.open(run_context=trouper.RunContext(run_name="graph-1")):
+        with pytest.raises(EnvVarsConflict, match=r"'special' has env_vars, and the run 'graph-1'"):
+            await special.run.aio(look)
+    assert (await special.run.aio(look)).outputs() == ("of the run",)
+
+
+def test_a_blocking_graph_is_counted_while_it_goes_on(tmp_path: Path) -> None:
+    special = trouper.with_runcontext(name="special", env_vars=WITH)
+    wf = trouper.Workflow("starts")
+
+    @wf.task
+    def node() -> str:
+        with pytest.raises(EnvVarsConflict) as caught:
+            special.run(look)
+        return str(caught.value)
+
+    named = trouper.RunContext(run_name="graph-1")
+    assert "'graph-1' goes on" in trouper.run(wf, run_context=named).outputs["node"]
+    with trouper.Workspace(tmp_path / "ws") as workspace:
+        run = workspace.project("p").experiment("e").run()
+        assert trouper.run(wf, run=run).ok
+    assert special.run(look).outputs() == ("of the run",)
+
+
+async def test_a_live_graph_that_can_not_begin_is_not_counted(tmp_path: Path) -> None:
+    run = trouper.Workspace(tmp_path / "ws").project("p").experiment("e").run()
+    (tmp_path / "ws").mkdir()
+    (tmp_path / "ws" / "journals").touch()
+    with pytest.raises(trouper.errors.StoreError):
+        await graph().open(run=run).__aenter__()
+    special = trouper.with_runcontext(name="special", env_vars=WITH, workspace=False)
+    assert (await special.run.aio(look)).outputs() == ("of the run",)
+
+
+def test_a_graph_that_a_task_runs_sees_them_and_so_do_graphs_in_its_nodes() -> None:
+    @env.task(name="runs_graphs")
+    async def runs_graphs() -> list[Any]:
+        wf = trouper.Workflow("outer")
+
+        @wf.task
+        async def node() -> Any:
+            return (await graph().execute()).outputs["node"]
+
+        return [(await graph().execute()).outputs["node"], (await wf.execute()).outputs["node"]]
+
+    ended = trouper.with_runcontext(name="outer", env_vars=WITH).run(runs_graphs)
+    assert ended.outputs() == (["of the run"] * 2,)
+
+
 def test_a_run_that_a_task_starts_sees_them_and_may_have_no_others() -> None:
     """It lives in that run, as a program would that is started there."""
 
