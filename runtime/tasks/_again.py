@@ -18,7 +18,7 @@ from ..workspace._workspace import Workspace
 from ._bound_task import BoundTask, take_task
 from ._hold import Again
 from ._run import TaskRun
-from ._runner import run_prepared, with_runcontext
+from ._runner import run_awaited, run_prepared, with_runcontext
 
 if TYPE_CHECKING:
     from ..store._records import RunRecord
@@ -27,54 +27,79 @@ _NOT_GIVEN_AGAIN = ("file", "env_vars", "copy_bundle_to", "dry_run")
 """Of the recorded parameters those that no further execution is given."""
 
 
-def rerun(name: str, target: Any = None, /, *, workspace: Any = None, **parameters: Any) -> TaskRun:
+class Repeat:
+    """`trouper.rerun` and `trouper.recover`, each in its two forms."""
+
+    def __init__(self, name: str, verb: Literal["rerun", "resume"], doc: str) -> None:
+        self._verb: Literal["rerun", "resume"] = verb
+        self.__name__ = self.__qualname__ = name
+        self.__doc__ = doc
+        self.__module__ = "trouper"
+
+    def __repr__(self) -> str:
+        return f"<function trouper.{self.__name__}>"
+
+    def __call__(
+        self, name: str, target: Any = None, /, *, workspace: Any = None, **parameters: Any
+    ) -> TaskRun:
+        """Do it, and block until the run has ended.
+
+        Args:
+            name: of the run; or PROJECT/EXPERIMENT/NAME.
+            target: its task or workflow; None: it is looked for in the file that it stood in.
+            workspace: where the run is recorded; None: as configured.
+            parameters: of `with_runcontext`, over those that are recorded.
+
+        Raises:
+            StoreError: there is no such run; it goes on; or the workspace can't be used.
+            ValueError: what it was given, or its code, can't be had again; the text says how.
+            RuntimeUserError, RunCancelled, KeyboardInterrupt: as of `runner.run`.
+            RuntimeError: an event loop runs in this thread; the text names the awaitable form.
+        """
+        self._refuse_in_a_loop(name)
+        return run_prepared(prepare_again(self._verb, name, target, workspace, parameters))
+
+    async def aio(
+        self, name: str, target: Any = None, /, *, workspace: Any = None, **parameters: Any
+    ) -> TaskRun:
+        """Do it, awaited: in trio in this task, in asyncio beside it. Else as the blocking form.
+
+        A cancel of the awaiting task cancels the run.
+        """
+        return await run_awaited(prepare_again(self._verb, name, target, workspace, parameters))
+
+    def _refuse_in_a_loop(self, name: str) -> None:
+        try:
+            library = sniffio.current_async_library()
+        except sniffio.AsyncLibraryNotFoundError:
+            return
+        raise RuntimeError(
+            f"trouper.{self.__name__}() blocks, and {library} runs in this thread; write "
+            f"`await trouper.{self.__name__}.aio({name!r}, ...)`"
+        )
+
+
+rerun = Repeat(
+    "rerun",
+    "rerun",
     """Do a run that has ended again, from the top, with what it was given.
 
-    Args:
-        name: of the run; or PROJECT/EXPERIMENT/NAME.
-        target: its task or workflow; None: it is looked for in the file that it stood in.
-        workspace: where the run is recorded; None: as configured.
-        parameters: of `with_runcontext`, over those that are recorded.
-
-    Raises:
-        StoreError: there is no such run; it goes on; or the workspace can't be used.
-        ValueError: what it was given, or its code, can't be had again; the text says how it can.
-        RuntimeUserError, RunCancelled, KeyboardInterrupt: as of `runner.run`.
-    """
-    refuse_in_a_loop("trouper.rerun", name)
-    return run_prepared(prepare_again("rerun", name, target, workspace, parameters))
-
-
-def recover(
-    name: str, target: Any = None, /, *, workspace: Any = None, **parameters: Any
-) -> TaskRun:
+    `rerun(name, target=None, *, workspace=None, **parameters)` blocks; async code awaits
+    `rerun.aio(...)`.
+    """,
+)
+recover = Repeat(
+    "recover",
+    "resume",
     """Go on with a run that failed, was cancelled, or whose process died.
 
     An action that has completed is not done again: what it gave back then is used. One that was
     under way is, unless processes died in it as often as its task may be tried (three times, or as
     `retries` says): that one fails with `ProcessLost`.
 
-    Arguments and errors: as of `rerun`.
-    """
-    refuse_in_a_loop("trouper.recover", name)
-    return run_prepared(prepare_again("resume", name, target, workspace, parameters))
-
-
-def refuse_in_a_loop(what: str, name: str) -> None:
-    """Refuse to block an event loop.
-
-    Raises:
-        RuntimeError: one runs in this thread.
-    """
-    try:
-        library = sniffio.current_async_library()
-    except sniffio.AsyncLibraryNotFoundError:
-        return
-    call = "trio.to_thread.run_sync" if library == "trio" else f"{library}.to_thread"
-    raise RuntimeError(
-        f"{what}({name!r}) blocks, and {library} runs in this thread; call it in another one: "
-        f"`await {call}({what}, {name!r})`"
-    )
+    Arguments, and the awaitable form: as of `rerun`.
+    """,
+)
 
 
 def prepare_again(
@@ -84,7 +109,7 @@ def prepare_again(
     place: Any = None,
     parameters: Mapping[str, Any] = MappingProxyType({}),
 ) -> TaskRun:
-    """Return another execution of a run, which has not begun. Arguments, errors: as of `rerun`."""
+    """Return another execution of a run, which has not begun. Arguments, errors: as of `Repeat`."""
     workspace = place if isinstance(place, Workspace) else Workspace(place, create=False)
     run = workspace.find_run(name)
     record = run.record()
@@ -229,6 +254,3 @@ def _bound(
         else:
             args.append(inputs[name])
     return tuple(args), named
-
-
-rerun.__module__ = recover.__module__ = "trouper"

@@ -130,6 +130,16 @@ def run_prepared(run: TaskRun) -> TaskRun:
     return _ended(run)
 
 
+async def run_awaited(run: TaskRun) -> TaskRun:
+    """Run what was prepared, as `runner.run.aio` does."""
+    run.begin()
+    if sniffio.current_async_library() == "trio":
+        await run.go()
+    else:
+        await run_beside_asyncio(run, partial(_run_blocking, run))
+    return _ended(run)
+
+
 def prepare_graph(
     workflow: Workflow, parameters: Parameters, **options: Unpack[ExecuteOptions]
 ) -> tuple[Execution, TaskRun]:
@@ -201,13 +211,7 @@ class RunMethod:
         return self._aio(target, args, named)
 
     async def _aio(self, target: Any, args: tuple[Any, ...], named: dict[str, Any]) -> TaskRun:
-        run = self._runner.prepare(target, args, named)
-        run.begin()
-        if sniffio.current_async_library() == "trio":
-            await run.go()
-        else:
-            await run_beside_asyncio(run, partial(_run_blocking, run))
-        return _ended(run)
+        return await run_awaited(self._runner.prepare(target, args, named))
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """`trouper.recover` and `trouper.rerun` in one process: what is used again, and what can't be."""
 
+import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -211,19 +212,45 @@ def test_what_cannot_be_had_again_is_said(tmp_path: Path) -> None:
         trouper.recover("r", given, workspace=tmp_path)
 
 
-async def test_inside_of_a_loop_the_error_names_a_thread(tmp_path: Path) -> None:
+async def test_inside_of_a_loop_both_are_awaited(tmp_path: Path) -> None:
+    faults = ["not yet"]
+
     @env.task(name="simple")
     async def simple() -> int:
+        if faults:
+            raise OSError(faults.pop())
         return 1
 
-    await trouper.with_runcontext(name="r", workspace=tmp_path).run.aio(simple)
-    with pytest.raises(RuntimeError, match="trio runs in this thread"):
+    with pytest.raises(RuntimeUserError, match="not yet"):
+        await trouper.with_runcontext(name="r", workspace=tmp_path).run.aio(simple)
+    with pytest.raises(RuntimeError, match=r"trio .* `await trouper.recover.aio\('r', ...\)`"):
+        trouper.recover("r", simple, workspace=tmp_path)
+    assert (await trouper.recover.aio("r", simple, workspace=tmp_path)).outputs() == (1,)
+    with pytest.raises(RuntimeError, match=r"trio .* `await trouper.rerun.aio\('r', ...\)`"):
         trouper.rerun("r", simple, workspace=tmp_path)
+    faults.append("again")
+    with pytest.raises(RuntimeUserError, match="again"):
+        await trouper.rerun.aio("r", simple, workspace=tmp_path)
+    assert repr(trouper.rerun) == "<function trouper.rerun>"
 
     def in_thread() -> trouper.Run:
         return trouper.rerun("r", simple, workspace=tmp_path)
 
     assert (await trio.to_thread.run_sync(in_thread)).phase == "completed"
+
+
+def test_both_are_awaited_in_asyncio(tmp_path: Path) -> None:
+    @env.task(name="counted")
+    async def counted(n: int) -> int:
+        return n
+
+    async def main() -> tuple[Any, ...]:
+        await trouper.with_runcontext(name="r", workspace=tmp_path).run.aio(counted, 3)
+        with pytest.raises(RuntimeError, match="asyncio runs in this thread; write `await"):
+            trouper.rerun("r", counted, workspace=tmp_path)
+        return (await trouper.rerun.aio("r", counted, workspace=tmp_path)).outputs()
+
+    assert asyncio.run(main()) == (3,)
 
 
 def test_values_of_env_vars_come_from_the_environment(
