@@ -141,7 +141,9 @@ class AsyncioBridge:
                 "this run was opened in another event loop; use it there, or open one here"
             )
         answer = _Answer(loop.create_future())
-        call = Call(partial(fn, *args, **named), partial(self.home, answer.arrive))
+        # A guest is in this loop's thread: no need to go round once more.
+        arrive = answer.arrive if self._kind == "guest" else partial(self.home, answer.arrive)
+        call = Call(partial(fn, *args, **named), arrive)
         self.far.start(call)
         try:
             await answer.future

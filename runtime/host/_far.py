@@ -112,8 +112,16 @@ MOST_IDLE = 64
 class Hands:
     """Tasks that await one call after another: a new task costs more than many a call."""
 
-    def __init__(self, nursery: trio.Nursery) -> None:
+    def __init__(self, nursery: trio.Nursery, *, linger: bool) -> None:
+        """Begin with none.
+
+        Args:
+            linger: whether each stays ready for one step after a call. A guest that has nothing to
+                do hands its wait to a thread, and is back half a call later: the caller's next
+                call, if it follows at once, comes before that.
+        """
         self._nursery = nursery
+        self._linger = linger
         self._idle: list[_Hand] = []
 
     def take(self, call: Call) -> None:
@@ -127,7 +135,7 @@ class Hands:
             call.refuse(error)
 
     async def _work(self, call: Call) -> None:
-        hand = _Hand(self._idle)
+        hand = _Hand(self._idle, linger=self._linger)
         await call.go()
         del call  # and what it holds
         while len(self._idle) < MOST_IDLE:
@@ -137,16 +145,22 @@ class Hands:
 class _Hand:
     """One of these tasks, while it waits for a call; and the abort function of that wait."""
 
-    def __init__(self, idle: "list[_Hand]") -> None:
+    def __init__(self, idle: "list[_Hand]", *, linger: bool) -> None:
         self._idle = idle
+        self._linger = linger
         self._task = trio.lowlevel.current_task()
+        self._is_parked = False
         self._call: Call | None = None
         self._own = Context()  # while it waits, it holds on to nothing of the last caller's
 
     async def next(self) -> Call:
         self._task.context = self._own
         self._idle.append(self)
-        await trio.lowlevel.wait_task_rescheduled(self)
+        if self._linger:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+        if self._call is None:
+            self._is_parked = True
+            await trio.lowlevel.wait_task_rescheduled(self)
         call, self._call = self._call, None
         assert call is not None
         return call
@@ -154,7 +168,9 @@ class _Hand:
     def go_on(self, call: Call) -> None:
         self._call = call
         self._task.context = call.context
-        trio.lowlevel.reschedule(self._task)
+        if self._is_parked:
+            self._is_parked = False
+            trio.lowlevel.reschedule(self._task)
 
     def __call__(self, _raise_cancel: object) -> trio.lowlevel.Abort:
         self._idle.remove(self)
@@ -194,7 +210,7 @@ class Far:
             async with trio.open_nursery() as nursery:
                 self._process = os.getpid()
                 self._queue = Queue(trio.lowlevel.current_trio_token().run_sync_soon)
-                self._hands = Hands(nursery)
+                self._hands = Hands(nursery, linger=not own_thread)
                 if own_thread:
                     nursery.start_soon(_watch_exit, nursery.cancel_scope)
                 await main()
