@@ -82,6 +82,7 @@ from .assets._errors import AssetNameError as AssetNameError
 from .assets._errors import AssetsFull as AssetsFull
 from .assets._errors import AssetsReadOnly as AssetsReadOnly
 from .assets._errors import ManifestDamaged as ManifestDamaged
+from .assets._rebuilt import Rebuilt as Rebuilt
 from .assets._records import ArtifactAsset as ArtifactAsset
 from .assets._records import Asset as Asset
 from .assets._records import CheckpointAsset as CheckpointAsset

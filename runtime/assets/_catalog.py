@@ -2,14 +2,12 @@
 
 Rule 1: the manifests are the truth. The catalog is brought up to date by whoever asks it: of each
 manifest that may have grown, it reads what is new.
-Rule 2: `rebuild` makes it anew from all manifests that there are, and gives an equal one.
+Rule 2: `rebuild` makes it anew from all files that there are, and gives an equal one.
 Rule 3: a manifest that is damaged takes no other with it: it is named, and the others answer.
 """
 
 import logging
-import os
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..store._asset_rows import AssetQuery, Order
@@ -17,28 +15,25 @@ from ..store._records import RunRecord
 from ..store._store import Store
 from ._errors import AssetError, ManifestDamaged
 from ._lineage import Lineage, Maker
-from ._manifest import MANIFEST
 from ._records import KINDS, Asset, Use
-from ._scope import Scope, ScopeKind, key_of, kind_of
+from ._scope import Scope, ScopeKind, key_of
 from ._shelf import asset_of, manifest_size, shelf_at
 
 if TYPE_CHECKING:
     from ..workspace._run import Run
     from ..workspace._run_execution import RunExecution
+    from ._rebuilt import Rebuilt
 
 _log = logging.getLogger("trouper")
 
 _SCOPE_KINDS = ("workspace", "project", "experiment", "run")
-
-_NAMED = 10
-"""Damaged manifests that an error names."""
 
 
 class Catalog:
     """The assets of a workspace. Any thread may use it."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self.store = store
         self._root = store.path.parent
 
     # -- assets ------------------------------------------------------------------------------
@@ -111,13 +106,13 @@ class Catalog:
         return found[0]
 
     def select(self, query: AssetQuery) -> list[Any]:
-        return [asset_of(each, self._root) for each in self._store.assets.select(query)]
+        return [asset_of(each, self._root) for each in self.store.assets.select(query)]
 
     # -- runs --------------------------------------------------------------------------------
 
     def runs(self, **about: Any) -> Sequence[RunRecord]:
         """Return the runs, the newest first; arguments as of `Workspace.runs`."""
-        return self._store.runs.query(**about)
+        return self.store.runs.query(**about)
 
     def executions(self, run: "str | Run") -> "list[RunExecution]":
         """Return all attempts at a run, the first one first; none if there is no such run.
@@ -131,14 +126,14 @@ class Catalog:
         from ..workspace._run_execution import execution_of
 
         key = run if isinstance(run, str) else run.key
-        return [execution_of(each) for each in self._store.runs.executions(key)]
+        return [execution_of(each) for each in self.store.runs.executions(key)]
 
     # -- who made what -----------------------------------------------------------------------
 
     @property
     def lineage(self) -> Lineage:
         """The graph of assets and their makers, to be walked."""
-        return Lineage(self._store, self._root, self.catch_up)
+        return Lineage(self.store, self._root, self.catch_up)
 
     def produces(self, run: str | Scope, task: str | None = None) -> list[Asset]:
         """Return what a run, or a task of it, has made; oldest first."""
@@ -163,11 +158,11 @@ class Catalog:
             ManifestDamaged: that of this very scope can't be read. Of others that is logged, once
                 for each damage, and what they held before still counts.
         """
-        if self._store.connections.place.read_only:
+        if self.store.connections.place.read_only:
             return
-        for key, _, size in self._store.assets.open_manifests():
+        for key, _, size in self.store.assets.open_manifests():
             if manifest_size(self._root / key) != size:
-                shelf = shelf_at(self._store, key)
+                shelf = shelf_at(self.store, key)
                 try:
                     shelf.index()
                 except ManifestDamaged as damage:
@@ -177,45 +172,29 @@ class Catalog:
                         shelf.told_damage = str(damage)
                         _log.warning("its new assets are left out of the catalog: %s", damage)
 
-    def rebuild(self) -> int:
-        """Make it anew from the manifests that are there; return how many there are.
+    def rebuild(self, *, dry_run: bool = False) -> "Rebuilt":
+        """Make it anew from the files that are there: manifests of assets, and records of runs.
 
-        Runs may go on meanwhile: what they add is read after.
+        So a run whose folder was moved or copied here is found, under the name that its folder
+        has; one whose folder was removed is forgotten. Runs may go on meanwhile: what they add is
+        read after.
+
+        Args:
+            dry_run: change nothing, only say what would be done.
 
         Raises:
             ManifestDamaged: some can't be read; the text names them. All others are in it.
+            NotTheSame: some folders hold another run than is recorded by their name; the text
+                names them. Neither was changed, and all others are in it.
         """
-        keys = list(self._manifests())
-        gone = set(self._store.assets.scopes()) - set(keys)
-        self._store.assets.forget(gone)
-        damages: list[ManifestDamaged] = []
-        for key in keys:
-            try:
-                shelf_at(self._store, key).index_anew()
-            except ManifestDamaged as damage:
-                damages.append(damage)
-        if damages:
-            more = f"; and {len(damages) - _NAMED} more" if len(damages) > _NAMED else ""
-            raise ManifestDamaged(f"{'; '.join(map(str, damages[:_NAMED]))}{more}") from damages[0]
-        return len(keys)
+        from ._rebuild import Rebuild
 
-    def _manifests(self) -> Iterator[str]:
-        """Give the keys of scopes that have a manifest."""
-        for folder, below, files in os.walk(self._root):
-            key = Path(folder).relative_to(self._root).as_posix()
-            key = "" if key == "." else key
-            if MANIFEST in files and kind_of(key) is not None:
-                yield key
-            below[:] = sorted(each for each in below if _leads_to_scope(key, each))
-
-
-def _leads_to_scope(key: str, folder: str) -> bool:
-    """Return whether scopes may lie below: what else there is need not be searched."""
-    parts = [*(key.split("/") if key else ()), folder]
-    expected = ("projects", None, "experiments", None, "runs", None)
-    return len(parts) <= len(expected) and all(
-        wanted in (None, part) for part, wanted in zip(parts, expected, strict=False)
-    )
+        rebuild = Rebuild(self.store, dry_run)
+        rebuilt = rebuild.run()
+        trouble = rebuild.trouble()
+        if trouble is not None:
+            raise trouble from rebuild.troubles[0]
+        return rebuilt
 
 
 def _several(given: str | Iterable[str] | None) -> tuple[str, ...]:

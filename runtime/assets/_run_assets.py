@@ -12,7 +12,7 @@ from ...actors._task_context import TaskContext
 from ..store._errors import StoreError
 from ..store._records import RunKey
 from ..store._store import Store
-from ..workspace._names import folder_of
+from ..workspace._names import key_of_run
 from ._artifacts import Artifacts, note_use
 from ._checkpoints import Checkpoints, keep_checkpoint, newest_of_task
 from ._contents import Contents, contents_of
@@ -22,7 +22,7 @@ from ._logs import Log
 from ._producing import Producing, set_active_task, task_of
 from ._records import Asset, CheckpointAsset, ErrorTraceAsset
 from ._scope import Scope, chain, key_of, upwards
-from ._shelf import Shelf, shelf_at
+from ._shelf import Shelf, manifest_size, shelf_at
 
 _log = logging.getLogger("trouper")
 
@@ -37,6 +37,8 @@ class RunAssets:
     key: str
     """The run's folder, relative to the workspace."""
     producing: Producing
+    keeps_every_end: bool = field(default=True, init=False)
+    """Whether outputs and state are kept as assets also where nothing else was."""
     shelf: Shelf = field(init=False)
     _has_error: bool = field(default=False, init=False)
     """Whether the trace of its failure is kept already."""
@@ -104,17 +106,25 @@ class RunAssets:
         producer = msgspec.structs.replace(self.producing.producer(None), task=task)
         return self.shelf.save(kind, name, contents, producer=producer)
 
-    def keep_end(self, phase: str, outputs: bytes | None, error: str | None, trace: str) -> None:
-        """Keep how the execution has ended, and what it gave back, where it has a folder.
+    def keep_end(
+        self,
+        phase: str,
+        outputs: bytes | None,
+        error: str | None,
+        trace: str,
+        task: str | None = None,
+    ) -> None:
+        """Keep how the execution has ended, and what it gave back.
 
         Args:
             outputs: as the database has them: MessagePack.
             error, trace: what it failed with, without and with its traceback.
+            task: name of the action that failed.
         """
-        if not self.shelf.path.is_dir():
-            return  # nothing of it is on disk, and so nothing need be
         if error is not None and not self._has_error:
-            self.keep_error(None, trace)
+            self.keep_error(task, trace)
+        if not self.keeps_every_end and not manifest_size(self.shelf.path):
+            return  # it has kept nothing: what the record says is enough
         if outputs is not None:
             self._keep("output", "outputs", Contents((outputs,), "msgpack"))
         state = {"execution": self.producing.execution, "phase": phase, "error": error}
@@ -129,14 +139,20 @@ class RunAssets:
         self.shelf.close()
 
     def finish(
-        self, phase: str, *, outputs: bytes | None, error: str | None, trace: str
+        self,
+        phase: str,
+        *,
+        outputs: bytes | None,
+        error: str | None,
+        trace: str,
+        task: str | None = None,
     ) -> StoreError | None:
         """Keep the end and close; return why something could not be written, if so.
 
         A manifest that can't be written anew holds all the same.
         """
         try:
-            self.keep_end(phase, outputs, error, trace)
+            self.keep_end(phase, outputs, error, trace, task)
             self.shelf.flush_logs()
         except StoreError as problem:
             return problem
@@ -151,17 +167,10 @@ class RunAssets:
 
 def assets_of_key(store: Store, key: RunKey, execution: int) -> RunAssets:
     """Return the assets of a run, for one execution of it."""
-    folder = "/".join(
-        (
-            *("projects", folder_of(key.project, "project")),
-            *("experiments", folder_of(key.experiment, "experiment")),
-            *("runs", key.name),
-        )
-    )
     producing = Producing(
         run=key.name, project=key.project, experiment=key.experiment, execution=execution
     )
-    return RunAssets(store, folder, producing)
+    return RunAssets(store, key_of_run(key), producing)
 
 
 def open_run_assets(

@@ -13,7 +13,8 @@ Make a workspace, and look at what is in it.
 
   trouper ws init
   trouper ws ls
-  trouper ws tree --limit 5"""
+  trouper ws tree --limit 5
+  trouper ws rebuild --dry-run"""
 
 _ASSETS_HELP = """\
 Look at the files that runs have kept: artifacts, logs, checkpoints, data.
@@ -108,6 +109,18 @@ def ws_tree(
     from ._workspace_tree import tree_lines
 
     return _print(tree_lines(root, limit=max(0, limit), as_json=json))
+
+
+@ws_app.command(name="rebuild", help="Make the database anew from the files that are there.")
+def ws_rebuild(
+    *,
+    dry_run: Annotated[bool, Parameter(help="Only show what would be done.")] = False,
+    root: Root = None,
+    json: Json = False,
+) -> int:
+    from ._workspace_tree import rebuild_lines
+
+    return _print(rebuild_lines(root, dry_run=dry_run, as_json=json))
 
 
 @assets_app.command(name="ls", help="List assets, the newest first.")

@@ -20,7 +20,7 @@ from ..logs._file import NAME, OLDER
 from ..logs._line import read_line
 from ..store._asset_rows import AssetQuery
 from ..store._records import RunRecord
-from ..workspace._names import folder_of
+from ..workspace._names import key_of_run
 from ..workspace._workspace import Workspace
 from ._places import find_run, opened_catalog, opened_workspace
 
@@ -69,8 +69,7 @@ Show = Callable[[str], Iterable[str]]
 
 def run_folder(run: RunRecord) -> str:
     """Return where a run lies, relative to the workspace."""
-    experiment = folder_of(run.experiment, "experiment")
-    return f"projects/{folder_of(run.project)}/experiments/{experiment}/runs/{run.name}"
+    return key_of_run(run.key)
 
 
 def _followed(

@@ -1,13 +1,14 @@
-"""`trouper ws`: make a workspace, and look at what is in it."""
+"""`trouper ws`: make a workspace, look at what is in it, and make its database anew."""
 
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from attrs import define, field, frozen
+from attrs import asdict, define, field, frozen
 
+from .._cli_problem import Problem
 from .._cli_text import columns, count, plain
 from ..store._records import Phase, RunRecord
 from ..workspace._names import folder_of
@@ -15,6 +16,9 @@ from ..workspace._workspace import Workspace
 from ._configured import configured_place
 from ._measures import age_text, bytes_below, size_text
 from ._places import opened_workspace, problems
+
+if TYPE_CHECKING:
+    from ..assets._rebuilt import Rebuilt
 
 
 def init_lines(root: str | None, *, as_json: bool) -> Iterator[str]:
@@ -32,18 +36,59 @@ def init_lines(root: str | None, *, as_json: bool) -> Iterator[str]:
         yield f"{'there is a' if was_there else 'made the'} workspace {plain(path, 2_000)}"
 
 
+def rebuild_lines(root: str | None, *, dry_run: bool, as_json: bool) -> Iterator[str]:
+    """Make the database anew from the files that are there, and yield what was done.
+
+    Raises:
+        Problem: there is no workspace; or some files can't be taken in, when all others are.
+    """
+    from ..assets._rebuild import Rebuild
+
+    with configured_place(root), problems(), Workspace(root) as workspace:
+        # The database may be what was lost; then the folders say that this is a workspace.
+        is_lost = not workspace.is_there() and (workspace.path / "projects").is_dir()
+        if not is_lost:
+            Workspace(root, create=False)  # refused if it is none
+        elif dry_run:
+            raise Problem(
+                f"{plain(workspace.path, 2_000)} has no database to compare with; leave out "
+                "--dry-run, and it is made from the files"
+            )
+        rebuild = Rebuild(workspace.catalog.store, dry_run)
+        rebuilt, trouble = rebuild.run(), rebuild.trouble()
+        if as_json:
+            told = {**asdict(rebuilt), "problems": list(map(str, rebuild.troubles))}
+            yield json.dumps({"dry_run": dry_run, **told}, indent=2)
+        else:
+            yield from _rebuilt(rebuilt, dry_run=dry_run)
+        if trouble is not None:
+            raise trouble
+
+
+def _rebuilt(rebuilt: "Rebuilt", *, dry_run: bool) -> Iterator[str]:
+    would = "would be " if dry_run else ""
+    for word, runs in (("taken in", rebuilt.taken_in), ("forgotten", rebuilt.forgotten)):
+        for each in runs:
+            yield f"{would}{word}: {plain(each, 400)}"
+    yield (
+        f"{count(rebuilt.runs, 'run')} and {count(rebuilt.manifests, 'manifest')} of assets, "
+        f"{len(rebuilt.taken_in):,} {would}taken in, {len(rebuilt.forgotten):,} {would}forgotten"
+    )
+
+
 @define(kw_only=True)
 class _Experiment:
-    """One experiment, with its newest runs first."""
+    """One experiment, with its newest runs first; or a project that has assets alone."""
 
     project: str
-    name: str
+    name: str | None
     params: dict[str, Any]
     runs: list[RunRecord] = field(factory=list[RunRecord])
 
     @property
     def key(self) -> str:
-        return f"projects/{folder_of(self.project)}/experiments/{folder_of(self.name)}"
+        project = f"projects/{folder_of(self.project)}"
+        return project if self.name is None else f"{project}/experiments/{folder_of(self.name)}"
 
     @property
     def last(self) -> float | None:
@@ -75,6 +120,11 @@ def _contents(workspace: Workspace) -> _Contents:
             if of not in found:
                 found[of] = _Experiment(project=run.project, name=run.experiment, params={})
             found[of].runs.append(run)
+    for project, *below in workspace.scopes_of_assets():
+        for name in below:
+            found.setdefault((project, name), _Experiment(project=project, name=name, params={}))
+        if not any(of[0] == project for of in found):
+            found[project, ""] = _Experiment(project=project, name=None, params={})
     return _Contents(workspace.path, [found[key] for key in sorted(found)])
 
 
@@ -114,7 +164,7 @@ def list_lines(root: str | None, *, as_json: bool) -> Iterator[str]:
     table = [
         (
             plain(each.project, 40),
-            plain(each.name, 40),
+            "-" if each.name is None else plain(each.name, 40),
             f"{len(each.runs):,}",
             size_text(size),
             age_text(each.last),
@@ -144,6 +194,7 @@ def tree_lines(root: str | None, *, limit: int, as_json: bool) -> Iterator[str]:
             project: {
                 each.name: [_run_as_json(contents, each, run) for run in each.runs[: limit or None]]
                 for each in experiments
+                if each.name is not None
             }
             for project, experiments in below.items()
         }
@@ -153,6 +204,8 @@ def tree_lines(root: str | None, *, limit: int, as_json: bool) -> Iterator[str]:
     for project, experiments in below.items():
         yield f"  {plain(project)}"
         for each in experiments:
+            if each.name is None:
+                continue
             yield f"    {plain(each.name)}, {count(len(each.runs), 'run')}"
             yield from _runs(contents, each, limit)
 

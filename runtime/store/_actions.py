@@ -13,7 +13,7 @@ from ._limits import Limits
 from ._records import ActionRecord
 
 _NAMES = ActionRecord.__struct_fields__
-_INSERT = (
+INSERT = (
     f"INSERT INTO action ({', '.join(_NAMES)}) VALUES ({', '.join('?' * len(_NAMES))}) "
     "ON CONFLICT (execution, name) DO UPDATE SET "
     + ", ".join(f"{name} = excluded.{name}" for name in _NAMES[2:])
@@ -55,7 +55,7 @@ class Actions:
             count = "SELECT count(*) FROM action WHERE execution = ?"
             rows = int(db.execute(count, (execution,)).get)
         if rows + len(group) <= limit:
-            db.executemany(_INSERT, map(_values, group))
+            db.executemany(INSERT, map(values_of, group))
             self._most[execution] = rows + len(group)
             return
         self._most[execution] = self._write_what_has_room(db, execution, group, rows)
@@ -66,12 +66,12 @@ class Actions:
         """Return how many rows there are now."""
         left_out = 0
         for record in group:
-            values = _values(record)
+            values = values_of(record)
             db.execute(_UPDATE, (*values[2:], *values[:2]))
             if db.changes():
                 continue
             if rows < self._limits.actions:
-                db.execute(_INSERT, values)
+                db.execute(INSERT, values)
                 rows += 1
             else:
                 left_out += self._leave_out(record)
@@ -93,18 +93,28 @@ class Actions:
         self._most.pop(execution, None)
         self._left_out.pop(execution, None)
 
-    def of(self, execution: int) -> Sequence[ActionRecord]:
-        """Return the actions of an execution, in the order in which they began."""
+    def of(self, execution: int, *, most: int = -1) -> Sequence[ActionRecord]:
+        """Return the actions of an execution, in the order in which they began.
+
+        Args:
+            most: at most so many; -1: all.
+        """
         with self._connections.reading() as db:
-            rows = db.execute(
-                f"SELECT {', '.join(_NAMES)} FROM action WHERE execution = ? "
-                "ORDER BY started, name",
-                (execution,),
-            ).fetchall()
-        return [_record(row) for row in rows]
+            return actions_of(db, execution, most=most)
 
 
-def _values(record: ActionRecord) -> tuple[Any, ...]:
+def actions_of(db: Database, execution: int, *, most: int = -1) -> Sequence[ActionRecord]:
+    """Return the actions of an execution; as `Actions.of`."""
+    rows = db.execute(
+        f"SELECT {', '.join(_NAMES)} FROM action WHERE execution = ? ORDER BY started, name "
+        "LIMIT ?",
+        (execution, most),
+    )
+    return [_record(row) for row in rows.fetchall()]
+
+
+def values_of(record: ActionRecord) -> tuple[Any, ...]:
+    """Return the values of `INSERT`."""
     return tuple(map(storable, msgspec.structs.astuple(record)))
 
 

@@ -22,15 +22,18 @@ class Results:
     _connections: Connections = field(alias="connections")
     _limits: Limits = field(alias="limits")
 
-    def set(self, claim: Claim, key: str, value: Any) -> None:
+    def set(self, claim: Claim, key: str, value: Any) -> tuple[bytes, float]:
         """Record a value; it is visible from other processes when this returns.
+
+        Returns:
+            The value as it is recorded, and when that was.
 
         Raises:
             TypeError: the key is no str, or the value is no plain data.
             TooMuch: the value is too large, or the run has too many keys.
             ClaimLost: the execution has ended.
         """
-        packed = self._packed(key, value)
+        packed, at = self._packed(key, value), time.time()
         with self._connections.writing() as db:
             db.execute(
                 "INSERT INTO result (run, key, value, execution, set_at) "
@@ -38,7 +41,7 @@ class Results:
                 "WHERE id = ? AND token = ? AND ended IS NULL "
                 "ON CONFLICT (run, key) DO UPDATE SET value = excluded.value, "
                 "execution = excluded.execution, set_at = excluded.set_at",
-                (key, packed, time.time(), claim.execution, claim.token),
+                (key, packed, at, claim.execution, claim.token),
             )
             if not db.changes():
                 raise lost_claim(db, claim)
@@ -48,6 +51,7 @@ class Results:
                     f"the run {claim.name!r} has {self._limits.results} results already, so "
                     f"{key!r} is refused; put many values under one key, as a list"
                 )
+        return packed, at
 
     def _packed(self, key: object, value: Any) -> bytes:
         if not isinstance(key, str):

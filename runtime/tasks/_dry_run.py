@@ -31,6 +31,7 @@ class DryWork:
     """In place of what a run would do. Its one output is a `BundleReport`."""
 
     raises = True
+    failed_in: str | None = None
 
     def __init__(
         self, work: "Work", context: RunContext, parameters: Parameters, root: Path

@@ -100,8 +100,9 @@ class Recording:
             tracked.look = run.work.look
             run.context.kept[KEY] = tracked
             run.context.kept[ASSETS] = tracked.assets
+            tracked.assets.keeps_every_end = False
             if isinstance(run.context.results, KeptResults):
-                run.context.results.bind(tracked.store, tracked.claim)
+                run.context.results.bind(tracked)
             calls_of(run.context).keeper = Keeper(tracked)
             execution = getattr(run.work, "execution", None)
             if execution is not None:
@@ -111,23 +112,14 @@ class Recording:
             raise
 
     def let_go(self, run: "TaskRun") -> BaseException | None:
-        from ..store._errors import StoreError
         from ..workspace._kept_values import show
-        from ..workspace._run_file import tell_run
 
         tracked, self.tracked = self.tracked, None
         assert tracked is not None
         given = run.outputs_now()  # of a graph that failed: what was finished
         outputs = show([list(given.names), masked(tuple(given))])
         phase = "cancelled" if run.phase not in ("completed", "failed") else run.phase
-        failure = tracked.finish(phase, outputs=outputs, error=run.error)
-        if failure is None and (folder := tracked.assets.shelf.path).is_dir():
-            # Where nothing of it is on disk, nothing need be.
-            try:
-                tell_run(self.workspace, tracked.claim.key, folder)
-            except StoreError as problem:
-                return problem
-        return failure
+        return tracked.finish(phase, outputs=outputs, error=run.error, task=run.work.failed_in)
 
 
 def hold_of(

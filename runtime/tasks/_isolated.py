@@ -59,6 +59,9 @@ class _Use:
 class IsolatedWork:
     """A task or workflow that runs in another process."""
 
+    failed_in: str | None = None
+    """The other process records it."""
+
     def __init__(
         self,
         found: tuple[BoundTask[Any], tuple[Any, ...], dict[str, Any]] | None,

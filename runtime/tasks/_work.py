@@ -53,6 +53,8 @@ class Work(Protocol):
     raises: bool
     """Whether `runner.run` raises what it failed by."""
     kind: Literal["task", "workflow"]
+    failed_in: str | None
+    """Name of the action, or node, that it failed in; None: it has not failed so."""
 
     @property
     def config(self) -> ProfileConfig:
@@ -87,6 +89,7 @@ class TaskWork:
 
     raises = True
     kind: Literal["task", "workflow"] = "task"
+    failed_in: str | None = None
 
     def __init__(
         self, spec: Spec, context: RunContext, args: tuple[Any, ...], named: dict[str, Any]
@@ -145,6 +148,7 @@ class TaskWork:
         finally:
             self._calls.nursery = None
         if failure is not None:
+            self.failed_in = failure.action or self.name
             return "failed", Outputs(), failure
         if self._root.phase == "completed":
             return "completed", outputs_of(value), None
@@ -178,6 +182,7 @@ class WorkflowWork:
 
     raises = False
     kind: Literal["task", "workflow"] = "workflow"
+    failed_in: str | None = None
 
     def __init__(
         self, workflow: Workflow, context: RunContext, **options: Unpack[ExecuteOptions]
@@ -214,6 +219,7 @@ class WorkflowWork:
             result = self.execution.result()
             if result.status in ("completed", "failed"):
                 ended = result.status
+            self.failed_in = result.failed_node
             return ended, outputs_of_nodes(result.outputs), result.error
         finally:
             self._phase, self._ended = ended, time()

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ...actors._secret import masked
 
 if TYPE_CHECKING:
-    from ..store._records import Claim
-    from ..store._store import Store
+    from ._tracked import Tracked
 
 _STAYS = "results are recorded and stay; set one to None instead"
 
@@ -20,17 +19,17 @@ class KeptResults(dict[str, Any]):
     secrets.
     """
 
-    _place: "tuple[Store, Claim] | None" = None
+    _tracked: "Tracked | None" = None
 
-    def bind(self, store: "Store", claim: "Claim") -> None:
+    def bind(self, tracked: "Tracked") -> None:
         """Record in this execution from now on; what earlier ones have set is here then."""
-        for key, value in store.results.all(claim.run).items():
+        for key, value in tracked.store.results.all(tracked.claim.run).items():
             super().__setitem__(key, value)
-        self._place = store, claim
+        self._tracked = tracked
 
     def unbind(self) -> None:
         """Record nothing more: the execution has ended."""
-        self._place = None
+        self._tracked = None
 
     def __setitem__(self, key: str, value: Any) -> None:
         """Record a value.
@@ -39,9 +38,8 @@ class KeptResults(dict[str, Any]):
             TypeError: the key is no str, or the value is no plain data.
             StoreError: it can't be recorded; the text says why.
         """
-        if self._place is not None:
-            store, claim = self._place
-            store.results.set(claim, key, masked(value))
+        if self._tracked is not None:
+            self._tracked.set_result(key, masked(value))
         super().__setitem__(key, value)
 
     def setdefault(self, key: str, default: Any = None) -> Any:

@@ -8,6 +8,7 @@ from functools import lru_cache
 from urllib.parse import quote, unquote
 
 from ...actors._run_context import RunContext
+from ..store._records import RunKey
 
 LONGEST = 128
 """Characters of a name."""
@@ -59,6 +60,12 @@ def _what_is_wrong(name: str) -> str | None:
         wrong = next(each for each in name if not each.isprintable())
         return f"{wrong!r} can't be shown; leave it out"
     return None
+
+
+def key_of_run(key: RunKey) -> str:
+    """Return the folder of a run, relative to the workspace."""
+    project, experiment = folder_of(key.project), folder_of(key.experiment, "experiment")
+    return f"projects/{project}/experiments/{experiment}/runs/{key.name}"
 
 
 def name_of(folder: str) -> str:

@@ -103,7 +103,7 @@ class OpenRun:
         self._joined += 1
         prefix = "" if self._joined == 1 else f"{execution.workflow}-{self._joined}/"
         if self._joined == 1:
-            self.tracked.store.runs.name_target(self.tracked.claim, execution.workflow)
+            self.tracked.name_target(execution.workflow)
         records = NodeRecords(execution)
         self._prefixes[execution] = prefix
         records.begin()

@@ -1,113 +1,207 @@
-"""`run.json` in the folder of a run: what the database has of it, for people and for a move.
+"""`run.json` in the folder of a run: all that is recorded of it, for people and for a move.
 
-The database stays the truth. The file is replaced whole, so nobody sees half of it.
+The file is replaced whole, so nobody sees half of it: when an execution begins and when it ends.
+What tasks set as results in between stands in `results.jsonl`, a line each, until then; of two
+values of one name the later one counts, wherever it stands.
 """
 
 import errno
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 import msgspec
 
-from ..assets._append import make_folder
-from ..store._errors import StoreError, StoreFull, StoreReadOnly
-from ..store._records import RunKey, RunRecord
-
-if TYPE_CHECKING:
-    from ._workspace import Workspace
+from ..assets._append import end_of_lines, make_folder, write_all
+from ..assets._errors import ManifestDamaged
+from ..store._connections import FILE_MODE
+from ..store._errors import NotTheSame, StoreError, StoreFull, StoreReadOnly
+from ..store._records import ActionRecord, RunKey, execution_id
+from ..store._run_copies import ExecutionCopy, ResultCopy, RunCopy, copy_of, is_known
+from ..store._store import Store
+from ._plain_values import as_json, from_json
 
 NAME = "run.json"
+RESULTS = "results.jsonl"
 VERSION = 1
 """Of the file's form."""
+_MOST_ACTIONS = 100_000
+"""Actions of an execution that its file holds: to write them takes as long as the run's end."""
 
 
-def write_run_file(
-    folder: Path, executions: Sequence[RunRecord], results: Mapping[str, Any]
-) -> None:
-    """Write what is recorded of a run; makes the folder if it is not there.
+class _Execution(ExecutionCopy, frozen=True, kw_only=True):
+    id: str
+    inputs: Any = None
+    """As JSON here."""
+    outputs: Any = None
+
+
+class _File(msgspec.Struct, frozen=True, kw_only=True):
+    """What the file holds: of a run, and of its last execution what people look for first."""
+
+    trouper: Literal["run"] = "run"
+    version: int = VERSION
+    project: str
+    experiment: str
+    experiment_params: dict[str, Any] | None
+    name: str
+    parameters: dict[str, Any] | None
+    created: float
+    phase: str
+    target: str
+    kind: str
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    results: dict[str, Any]
+    results_set_at: dict[str, float]
+    executions: list[_Execution]
+
+
+class _Head(msgspec.Struct, frozen=True):
+    trouper: Literal["run"]
+    version: int
+
+
+class _Line(msgspec.Struct, frozen=True):
+    """A line of `results.jsonl`."""
+
+    key: str
+    value: Any
+    at: float
+
+
+_decode_actions = msgspec.json.Decoder(ActionRecord).decode_lines
+_decode_results = msgspec.json.Decoder(_Line).decode_lines
+
+
+class ResultsFile:
+    """`results.jsonl` of a run that goes on: its process alone appends. Any thread may."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / RESULTS
+        self._guard = threading.Lock()
+        self._descriptor = -1
+        self._size = 0
+
+    def append(self, key: str, packed: bytes, at: float) -> None:
+        """Write a result that the database has. It survives `kill -9` when this returns.
+
+        Raises:
+            StoreError: it can't be written.
+        """
+        line = msgspec.json.encode(_Line(key, as_json(packed), at)) + b"\n"
+        with self._guard:
+            try:
+                self._write(line)
+            except OSError as error:
+                raise refused(self._path, error) from error
+
+    def _write(self, line: bytes) -> None:
+        if self._descriptor < 0:
+            make_folder(self._path.parent)
+            flags = os.O_CREAT | os.O_APPEND | os.O_RDWR | os.O_CLOEXEC
+            self._descriptor = os.open(self._path, flags, FILE_MODE)
+            size = os.fstat(self._descriptor).st_size
+            self._size = end_of_lines(self._descriptor, size)
+            os.ftruncate(self._descriptor, self._size)  # what a killed process left half-written
+        try:
+            write_all(self._descriptor, line)
+        except OSError:  # the disk is full: no half of a line stays
+            os.ftruncate(self._descriptor, self._size)
+            raise
+        self._size += len(line)
+
+    def close(self) -> None:
+        """Let the file go; the next line opens it again."""
+        with self._guard:
+            descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+# -- writing --------------------------------------------------------------------------------------
+
+
+def tell_run(store: Store, key: RunKey, folder: Path, *, ended: int | None = None) -> None:
+    """Write what the database has of a run into its folder, which is made if it is not there.
 
     Args:
-        executions: all of them, the first one first; there is one at least.
+        ended: id of the execution that has ended just now, whose actions are written too.
 
     Raises:
         StoreError: it can't be written; what was there is as it was.
     """
-    text = msgspec.json.format(run_as_json(executions, results), indent=2)
-    path = folder / NAME
-    fresh = folder / f".{NAME}.{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    copy = copy_of(store.connections, key)
+    if copy is None or not copy.executions:  # it has fallen out
+        return
+    last = copy.executions[-1]
+    if ended is not None and last.actions is None:
+        actions = store.actions.of(ended, most=_MOST_ACTIONS)
+        _replace(folder / _actions_name(last.number), msgspec.json.Encoder().encode_lines(actions))
+    _replace(folder / NAME, msgspec.json.format(_encode(copy), indent=2) + b"\n")
+    if ended is not None:  # nobody adds to it any more
+        with suppress(FileNotFoundError):
+            os.unlink(folder / RESULTS)
+
+
+def _actions_name(number: int) -> str:
+    return f"actions-{number}.jsonl"
+
+
+def _encode(copy: RunCopy) -> bytes:
+    key, last = copy.key, copy.executions[-1]
+    return msgspec.json.encode(
+        _File(
+            project=key.project,
+            experiment=key.experiment,
+            experiment_params=copy.experiment_params,
+            name=key.name,
+            parameters=copy.parameters,
+            created=copy.created,
+            phase=last.phase,
+            target=last.target,
+            kind=last.kind,
+            labels=last.labels,
+            annotations=last.annotations,
+            results={name: as_json(each.value) for name, each in copy.results.items()},
+            results_set_at={name: each.at for name, each in copy.results.items()},
+            executions=[_as_file(key.name, each) for each in copy.executions],
+        )
+    )
+
+
+def _as_file(run: str, copy: ExecutionCopy) -> _Execution:
+    columns: dict[str, Any] = msgspec.structs.asdict(copy)
+    for name in ("inputs", "outputs"):
+        columns[name] = as_json(columns[name])
+    return _Execution(id=execution_id(run, copy.number), **columns)
+
+
+def _replace(path: Path, text: bytes) -> None:
+    fresh = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
-        make_folder(folder)
+        make_folder(path.parent)
         try:
-            descriptor = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(text + b"\n")
+            descriptor = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE)
+            try:
+                write_all(descriptor, text)
+            finally:
+                os.close(descriptor)
             os.replace(fresh, path)
         except BaseException:
             with suppress(OSError):
                 fresh.unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise _refused(path, error) from error
+        raise refused(path, error) from error
 
 
-def tell_run(workspace: "Workspace", key: RunKey, folder: Path) -> None:
-    """Write what the database has of a run into its folder.
-
-    Raises:
-        StoreError: as of `write_run_file`.
-    """
-    with workspace.reading() as store:
-        assert store is not None
-        executions = store.runs.executions(key)
-        results = store.results.all(executions[-1].run)
-    write_run_file(folder, executions, results)
-
-
-def run_as_json(executions: Sequence[RunRecord], results: Mapping[str, Any]) -> bytes:
-    """Return what the file holds."""
-    last = executions[-1]
-    told = {
-        "version": VERSION,
-        "project": last.project,
-        "experiment": last.experiment,
-        "experiment_params": last.experiment_params,
-        "name": last.name,
-        "parameters": last.parameters,
-        "created": last.created,
-        "phase": last.phase,
-        "target": last.target,
-        "kind": last.kind,
-        "labels": last.labels,
-        "annotations": last.annotations,
-        "results": results,
-        "executions": [_execution(each) for each in executions],
-    }
-    return msgspec.json.encode(told)
-
-
-def _execution(record: RunRecord) -> dict[str, Any]:
-    return {
-        "id": record.id,
-        "number": record.number,
-        "phase": record.phase,
-        "started": record.started,
-        "ended": record.ended,
-        "profile": record.profile,
-        "config": record.config,
-        "config_hash": record.config_hash,
-        "version": record.version,
-        "host": record.host.partition("/")[0],
-        "pid": record.pid,
-        "error_code": record.error_code,
-        "error": record.error,
-    }
-
-
-def _refused(path: Path, error: OSError) -> StoreError:
+def refused(path: Path, error: OSError) -> StoreError:
+    """Return our error for one of the system's."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StoreFull(
             f"{str(path)!r} can't be written: {error.strerror}; free some space there. What was "
@@ -117,3 +211,115 @@ def _refused(path: Path, error: OSError) -> StoreError:
         f"{str(path)!r} can't be written: {error.strerror}; check the rights there, or choose "
         "another workspace with TROUPER_HOME"
     )
+
+
+def refuse_unknown(store: Store, key: RunKey, folder: Path) -> None:
+    """Refuse to begin a run where the record of another one lies, which came from elsewhere.
+
+    Raises:
+        NotTheSame: it does.
+    """
+    # Path's own raises where a folder may not be searched; and of most runs there is none yet.
+    if os.path.exists(folder / NAME) and not is_known(store.connections, key):
+        raise NotTheSame(
+            f"{str(folder)!r} holds a run that the database does not know: `trouper ws rebuild`, "
+            "or workspace.catalog.rebuild(), takes it in; or choose another name"
+        )
+
+
+# -- reading --------------------------------------------------------------------------------------
+
+
+def read_run(folder: Path) -> RunCopy | None:
+    """Return what the files in a run's folder tell; None: there is no `run.json`.
+
+    Raises:
+        ManifestDamaged: they can't be read, are none of ours, or a newer trouper wrote them.
+    """
+    path = folder / NAME
+    text = _text(path)
+    if text is None:
+        return None
+    try:
+        head = msgspec.json.decode(text, type=_Head)
+        if head.version > VERSION:
+            raise ManifestDamaged(
+                f"{str(path)!r} has version {head.version}, and this trouper knows {VERSION}: a "
+                "newer one has written it. Upgrade trouper"
+            )
+        file = msgspec.json.decode(text, type=_File)
+        results = {
+            name: ResultCopy(value=_packed(value), at=file.results_set_at[name])
+            for name, value in file.results.items()
+        }
+        executions = [_as_copy(each) for each in file.executions]
+    except (ValueError, KeyError, RecursionError) as error:
+        raise ManifestDamaged(
+            f"{str(path)!r} is no record of a run ({error}); put back what was there, or move the "
+            "file away"
+        ) from error
+    for name, result in _results_behind(folder / RESULTS):
+        known = results.get(name)
+        if known is None or result.at > known.at:
+            results[name] = result
+    return RunCopy(
+        key=RunKey(file.name, file.project, file.experiment),
+        experiment_params=file.experiment_params,
+        parameters=file.parameters,
+        created=file.created,
+        executions=executions,
+        results=results,
+    )
+
+
+def read_actions(folder: Path, number: int) -> Sequence[ActionRecord]:
+    """Return the actions of an execution, as far as they were written.
+
+    Raises:
+        ManifestDamaged: as of `read_run`.
+    """
+    path = folder / _actions_name(number)
+    try:
+        return _decode_actions(_text(path) or b"")
+    except ValueError as error:
+        raise ManifestDamaged(
+            f"{str(path)!r} holds a line that is no action ({error}); move the file away"
+        ) from error
+
+
+def _as_copy(file: _Execution) -> ExecutionCopy:
+    columns: dict[str, Any] = msgspec.structs.asdict(file)
+    del columns["id"]
+    for name in ("inputs", "outputs"):
+        columns[name] = from_json(columns[name])
+    return ExecutionCopy(**columns)
+
+
+def _packed(value: Any) -> bytes:
+    packed = from_json(value)
+    if packed is None:
+        raise ValueError("a result is null")
+    return packed
+
+
+def _results_behind(path: Path) -> Sequence[tuple[str, ResultCopy]]:
+    text = _text(path) or b""
+    try:
+        # What is behind the last newline was being written when its process was killed.
+        lines = _decode_results(text[: text.rfind(b"\n") + 1])
+        return [(each.key, ResultCopy(value=_packed(each.value), at=each.at)) for each in lines]
+    except ValueError as error:
+        raise ManifestDamaged(
+            f"{str(path)!r} holds a line that is no result ({error}); take the line out"
+        ) from error
+
+
+def _text(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise ManifestDamaged(
+            f"{str(path)!r} can't be read: {error.strerror}; check the rights there"
+        ) from error

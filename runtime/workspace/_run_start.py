@@ -127,11 +127,11 @@ class RunStart:
         )
         self._open = OpenRun(tracked, self.context, self.config)
         try:
-            self._results.bind(tracked.store, tracked.claim)
+            tracked.tell()
+            self._results.bind(tracked)
             kept = self.context.kept
             kept[KEY], kept[OPEN], kept[ASSETS] = tracked, self._open, tracked.assets
             calls_of(self.context).keeper = Keeper(tracked)
-            self._write_file()
             self._logging.enter_context(logging_of(self.context, self.run.path / "logs"))
         except BaseException as error:
             self.finish(error)
@@ -173,18 +173,13 @@ class RunStart:
         outputs = show([list(opened.outputs), masked(tuple(opened.outputs.values()))])
         failure = opened.tracked.finish(end.phase, outputs=outputs, error=end.error)
         close_places(self.context)
-        return failure or self._note(self._write_file)
+        return failure
 
     def _keep_error(self, end: "Ending") -> None:
         """Keep the trace of a failure in the folder of the run too."""
         if end.error is not None and end.phase == "failed":
             trace = mask_text("".join(format_exception(end.error)))
             self.open_run.tracked.assets.keep_error(end.node, trace)
-
-    def _write_file(self) -> None:
-        from ._run_file import tell_run
-
-        tell_run(self.run.workspace, self.run.key, self.run.path)
 
     def _note(self, write: Callable[..., None], *args: Any) -> StoreError | None:
         """Write, and note if that fails; return why."""

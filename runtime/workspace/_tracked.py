@@ -5,12 +5,13 @@ Rule 2: what a recovery needs is in the journal before the next statement runs.
 Rule 3: a disk that takes no more ends the execution as failed; what was written stays.
 """
 
+import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from attrs import define, field
 
@@ -23,6 +24,8 @@ from ..store._store import Store
 from ..store._verbs import Verb
 from ._attached import hold_workspace, let_workspace_go
 from ._journal import Journal, Story, continue_journal, earlier_journals, make_journal
+from ._names import key_of_run
+from ._run_file import ResultsFile, refuse_unknown, tell_run
 from ._workspace import Workspace
 
 KEY = "tracked"
@@ -52,6 +55,8 @@ class Tracked:
     journal: Journal
     story: Story | None
     """What an execution before this one has done, if that is recovered."""
+    target: str = ""
+    """Name of the workflow or task, as it is recorded."""
     on_failure: Callable[[StoreError], None] = _not_told
     """Called once, from any thread, when the disk takes no more."""
     on_abort: Callable[[], None] = _nothing
@@ -60,15 +65,20 @@ class Tracked:
     """Gives records of what nobody notes one by one, as the nodes of a graph."""
     failure: StoreError | None = None
     """Why nothing more is recorded."""
+    is_told: bool = False
+    """Whether `run.json` says that it goes on: of a short run it is written at the end alone."""
     store: Store = field(init=False)
     assets: RunAssets = field(init=False)
     """Its artifacts, logs and checkpoints: what `ctx.artifact` and the others are."""
     _recorder: Recorder = field(init=False)
+    _telling: threading.Lock = field(factory=threading.Lock, init=False)
+    _results: ResultsFile = field(init=False)
     _dirty: deque[Recordable] = field(factory=lambda: deque(maxlen=_MOST_DIRTY), init=False)
 
     def __attrs_post_init__(self) -> None:
         self.store = self.workspace.store
         self.assets = assets_of_key(self.store, self.claim.key, self.claim.number)
+        self._results = ResultsFile(self.assets.shelf.path)
         self._recorder = self.store.recorder
         self._recorder.hold(
             self.claim,
@@ -84,6 +94,45 @@ class Tracked:
         if not self._recorder.is_awake:
             self._recorder.rouse()
 
+    def name_target(self, target: str) -> None:
+        """Say what is run, if that was not known when the execution began.
+
+        Raises:
+            StoreError: it can't be written.
+        """
+        if target != self.target:
+            self.target = target
+            self.store.runs.name_target(self.claim, target)
+            self.tell()
+
+    def tell(self, *, is_over: bool = False) -> None:
+        """Write how it stands into the run's folder, at the end with its actions.
+
+        Raises:
+            StoreError: it can't be written.
+        """
+        with self._telling:
+            self.is_told = True
+            ended = self.claim.execution if is_over else None
+            tell_run(self.store, self.claim.key, self.assets.shelf.path, ended=ended)
+
+    def _tell_soon(self) -> None:
+        """Do so from the recorder's thread, if that was not done yet."""
+        if not self.is_told:
+            try:
+                self.tell()
+            except StoreError as failure:
+                self.fail(failure)
+
+    def set_result(self, key: str, value: Any) -> None:
+        """Record a value of the result map; it is on disk when this returns.
+
+        Raises:
+            TypeError: the key is no str, or the value is no plain data.
+            StoreError: it can't be recorded.
+        """
+        self._results.append(key, *self.store.results.set(self.claim, key, value))
+
     def fail(self, failure: StoreError) -> None:
         """Note that the disk takes no more."""
         if self.failure is None:
@@ -97,6 +146,7 @@ class Tracked:
             self.fail(failure)
 
     def _collect(self) -> Iterator[ActionRecord]:
+        self._tell_soon()
         dirty, execution = self._dirty, self.claim.execution
         newest: dict[int, Recordable] = {}
         while dirty:
@@ -107,10 +157,20 @@ class Tracked:
             yield from self.look(execution)
 
     def finish(
-        self, phase: Ended, *, outputs: bytes | None = None, error: BaseException | None = None
+        self,
+        phase: Ended,
+        *,
+        outputs: bytes | None = None,
+        error: BaseException | None = None,
+        task: str | None = None,
     ) -> StoreError | None:
-        """Record the end, and let everything go; return why it could not be recorded, if so."""
-        failure: StoreError | None = self.failure or self._keep_end(phase, outputs, error)
+        """Record the end, and let everything go; return why it could not be recorded, if so.
+
+        Args:
+            task: name of the action that `error` left.
+        """
+        failure: StoreError | None = self.failure or self._keep_end(phase, outputs, error, task)
+        self.is_told = True  # by the end
         try:
             self._recorder.flush()
         except StoreError as problem:
@@ -119,6 +179,8 @@ class Tracked:
             phase, error = "failed", error or failure
         try:
             self._finish(phase, outputs, error)
+            self._results.close()
+            self.tell(is_over=True)
         except StoreError as problem:
             failure = failure or problem
         finally:
@@ -126,7 +188,7 @@ class Tracked:
         return failure
 
     def _keep_end(
-        self, phase: Ended, outputs: bytes | None, error: BaseException | None
+        self, phase: Ended, outputs: bytes | None, error: BaseException | None, task: str | None
     ) -> StoreError | None:
         """Keep the end in the run's folder too, if it has one; return why it could not be."""
         return self.assets.finish(
@@ -134,6 +196,7 @@ class Tracked:
             outputs=outputs,
             error=None if error is None else mask_text(f"{type(error).__name__}: {error}"),
             trace=_trace_of(error),
+            task=task,
         )
 
     def _finish(self, phase: Ended, outputs: bytes | None, error: BaseException | None) -> None:
@@ -148,6 +211,7 @@ class Tracked:
         )
 
     def _let_go(self, *, is_complete: bool) -> None:
+        self._results.close()
         self._recorder.let_go(self.claim)
         if is_complete:
             self.journal.remove()
@@ -173,13 +237,16 @@ def track(
 
     Raises:
         StoreError: the workspace can't be written, or the run goes on; nothing is claimed then.
+        NotTheSame: in its folder lies a run that the database does not know.
     """
     hold_workspace(workspace)
     try:
+        folder = workspace.path / key_of_run(new.key)
+        refuse_unknown(workspace.store, new.key, folder)
         claim = workspace.store.runs.claim(new, verb)
         try:
             journal, story = _open_journal(workspace.path, claim, is_recovery=is_recovery)
-            return Tracked(workspace, claim, journal, story)
+            return Tracked(workspace, claim, journal, story, new.target)
         except BaseException as error:
             code = type(error).__name__
             workspace.store.runs.finish(claim, "failed", error_code=code, error=str(error))

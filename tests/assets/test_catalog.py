@@ -11,7 +11,7 @@ import pytest
 
 import trouper
 from harness.assets import Place, context_of, workspace
-from trouper.runtime.assets import _append, _catalog, _shelf
+from trouper.runtime.assets import _append, _rebuild, _shelf
 from trouper.runtime.assets._catalog import Catalog
 from trouper.runtime.assets._data_assets import data_assets_of
 from trouper.runtime.assets._run_assets import open_run_assets
@@ -156,7 +156,7 @@ def test_a_rebuilt_catalog_is_equal(place: Place, catalog: Catalog) -> None:
     context_of(open_run_assets(place.run("one"))).artifact.load("train.json")
     before = everything(catalog)
     assert len(before[0]) == 19
-    assert catalog.rebuild() == 4
+    assert catalog.rebuild().manifests == 4
     assert everything(catalog) == before
 
 
@@ -180,11 +180,11 @@ def test_a_run_folder_can_be_moved_to_another_workspace(
         to.parent.mkdir(parents=True)
         shutil.move(place.run("one").path, to)
         there = Catalog(other.store)
-        assert there.rebuild() == 1
+        assert there.rebuild().manifests == 1
         moved = there.query_assets(order="oldest")
         assert [each.id for each in moved] == [each.id for each in before]
         assert all(each.path.is_relative_to(to) and each.path.exists() for each in moved)
-    assert catalog.rebuild() == 3
+    assert catalog.rebuild().manifests == 3
     assert catalog.query_assets(scope=place.run("one")) == []
 
 
@@ -194,7 +194,7 @@ def test_what_is_no_scope_is_left_alone(place: Place, catalog: Catalog) -> None:
     for odd in ("elsewhere", "projects", "projects/p/runs/x", "projects/p/data", "a/b/c/d/e/f/g/h"):
         (place.path / odd).mkdir(parents=True, exist_ok=True)
         shutil.copy(manifest, place.path / odd)
-    assert catalog.rebuild() == 4
+    assert catalog.rebuild().manifests == 4
 
 
 def test_a_manifest_that_was_removed_is_forgotten(place: Place, catalog: Catalog) -> None:
@@ -295,14 +295,14 @@ def test_a_damaged_manifest_takes_no_other_with_it(
         catalog.rebuild()
     assert len(catalog.query_assets()) == 20
     manifest.write_bytes(whole)
-    assert catalog.rebuild() == 4
+    assert catalog.rebuild().manifests == 4
     assert len(catalog.query_assets(scope=place.run("one"))) == 6
 
 
 def test_a_rebuild_names_the_damaged_ones(
     place: Place, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_catalog, "_NAMED", 2)
+    monkeypatch.setattr(_rebuild, "_NAMED", 2)
     fill(place)
     for run in ("one", "two", "three"):
         place.run(run).path.mkdir(exist_ok=True)

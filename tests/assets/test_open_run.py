@@ -117,7 +117,7 @@ async def test_a_failure_leaves_its_trace_and_what_was_kept(workspace: trouper.W
 async def test_how_an_execution_ended_and_what_it_gave_are_assets(
     workspace: trouper.Workspace,
 ) -> None:
-    """Of each execution; and nothing is on disk of a run that has no folder."""
+    """Of each execution of a workflow."""
     wf = trouper.Workflow()
 
     @wf.task
@@ -144,29 +144,34 @@ def test_the_trace_of_a_task_that_failed_is_kept(
     env = trouper.TaskEnvironment("env")
 
     @env.task
-    async def root() -> None:
-        context = trouper.ctx()
-        assert context is not None
-        context.artifact.save("x", b"")
+    async def fetch() -> None:
         raise OSError("no network")
+
+    @env.task
+    async def root() -> None:
+        await fetch()
 
     with pytest.raises(trouper.errors.RuntimeUserError):
         trouper.with_runcontext().run(root)
     with trouper.Workspace() as workspace:
         (trace,) = workspace.catalog.query_assets(kind="error_trace")
         assert "OSError: no network" in trace.load()
+        assert trace.producer.task == "root/fetch-1"
+        assert workspace.catalog.query_assets(producer_task="root/fetch-1") == [trace]
+        (state,) = workspace.catalog.query_assets(kind="execution_state")
+        assert state.load()["phase"] == "failed"
         (run,) = workspace.runs()
         told = json.loads((run.path / "run.json").read_bytes())
         (execution,) = told["executions"]
         assert (told["name"], execution["error"]) == (
-            *(run.name, "root failed: OSError: no network"),
+            *(run.name, "root/fetch-1 failed: OSError: no network"),
         )
 
 
-def test_a_run_that_keeps_nothing_has_no_folder(
+def test_a_run_that_keeps_nothing_leaves_its_record_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing on disk until needed."""
+    """Nothing on disk that is not needed."""
     monkeypatch.chdir(tmp_path)
     env = trouper.TaskEnvironment("env")
 
@@ -176,7 +181,8 @@ def test_a_run_that_keeps_nothing_has_no_folder(
 
     assert trouper.with_runcontext().run(root).outputs() == (1,)
     with trouper.Workspace() as workspace:
-        assert not (workspace.path / "projects").exists()
+        (run,) = workspace.runs()
+        assert [each.name for each in run.path.iterdir()] == ["run.json"]
         assert workspace.catalog.query_assets() == []
 
 

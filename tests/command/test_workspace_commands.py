@@ -1,6 +1,7 @@
 """`trouper ws` and `logs`: text and JSON, of real folders."""
 
 import json
+import shutil
 import stat
 import subprocess
 from contextlib import suppress
@@ -10,6 +11,7 @@ import pytest
 
 import trouper
 from harness.command import COMMAND, PATIENCE, trouper_command
+from harness.rebuilding import lose_database
 from harness.recorded import Call, Recorded, training, workspace
 from harness.stores import child, go, line
 from trouper.runtime.command._measures import bytes_below
@@ -90,6 +92,72 @@ def test_the_tree_has_runs_below_experiments(
     assert [each["name"] for each in runs] == ["r2", "r1", "r0"]
     assert Path(runs[0]["path"]) == workspace.path / "projects/p/experiments/e/runs/r2"
     assert runs[0]["size"] == bytes_below(Path(runs[0]["path"]))
+
+
+def test_what_has_assets_alone_is_listed_too(
+    workspace: trouper.Workspace, trouper_command: Call, tmp_path: Path
+) -> None:
+    (tmp_path / "data").write_text("1")
+    training(workspace).end()
+    for scope in (
+        workspace.project("p"),  # which has runs
+        workspace.project("alone"),
+        workspace.project("q").experiment("x"),
+    ):
+        scope.data_assets.import_asset("data", tmp_path / "data")
+    rows = [each.split()[:3] for each in trouper_command("ws", "ls")[1].splitlines()[2:]]
+    assert rows == [["alone", "-", "0"], ["p", "e", "1"], ["q", "x", "0"]]
+    told = json.loads(trouper_command("ws", "ls", "--json")[1])["experiments"]
+    assert [(each["project"], each["experiment"]) for each in told] == [
+        ("alone", None),
+        ("p", "e"),
+        ("q", "x"),
+    ]
+    lines = trouper_command("ws", "tree")[1].splitlines()
+    assert [*lines[1:4], *lines[5:]] == ["  alone", "  p", "    e, 1 run", "  q", "    x, 0 runs"]
+    tree = json.loads(trouper_command("ws", "tree", "--json")[1])["projects"]
+    assert (tree["alone"], list(tree["p"]), tree["q"]) == ({}, ["e"], {"x": []})
+
+
+# -- rebuild --------------------------------------------------------------------------------------
+
+
+def test_a_database_is_made_anew(
+    workspace: trouper.Workspace, trouper_command: Call, tmp_path: Path
+) -> None:
+    run = workspace.project("p").experiment("e").run(id="r")
+    with run.start() as run_context:
+        run_context.results["a"] = 1
+    assert trouper_command("ws", "rebuild") == (
+        *(0, "1 run and 1 manifest of assets, 0 taken in, 0 forgotten\n", ""),
+    )
+    lose_database(workspace)
+    code, _, err = trouper_command("ws", "rebuild", "--dry-run")
+    assert (code, "leave out --dry-run" in err) == (2, True)
+    told = json.loads(trouper_command("ws", "rebuild", "--json")[1])
+    assert told == {
+        "dry_run": False,
+        "manifests": 1,
+        "runs": 1,
+        "taken_in": ["p/e/r"],
+        "forgotten": [],
+        "problems": [],
+    }
+    assert run.results == {"a": 1}
+    shutil.copytree(run.path, run.path.with_name("s"))
+    run.path.with_name("t").mkdir()
+    (run.path.with_name("t") / "run.json").write_text("none")
+    code, out, err = trouper_command("ws", "rebuild", "--dry-run")
+    assert (code, out.splitlines()) == (
+        2,
+        [
+            "would be taken in: p/e/s",
+            "3 runs and 2 manifests of assets, 1 would be taken in, 0 would be forgotten",
+        ],
+    )
+    assert "t/run.json' is no record of a run" in err
+    code, _, err = trouper_command("ws", "rebuild", "--root", tmp_path / "nowhere")
+    assert (code, "there is no workspace at" in err) == (2, True)
 
 
 # -- logs -----------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import trouper
 from harness.stores import child, told
 from trouper.errors import ClaimLost, NewerSchema, StoreError, StoreFull, StoreReadOnly
 from trouper.runtime.workspace import _node_outputs
-from trouper.runtime.workspace._run_file import write_run_file
+from trouper.runtime.workspace._run_file import tell_run
 
 
 @pytest.fixture
@@ -143,10 +143,9 @@ def test_a_run_file_is_replaced_whole_or_left_alone(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    records = experiment.store.runs.executions(run.key)
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(StoreFull, match="No space left on device; free some space there"):
-        write_run_file(run.path, records, {"other": 1})
+        tell_run(experiment.store, run.key, run.path)
     assert (run.path / "run.json").read_bytes() == before
     assert not [each for each in run.path.iterdir() if each.name.endswith(".tmp")]
 
