@@ -9,12 +9,12 @@ counts, and checks after the drain that every reading that was accepted was coun
 import asyncio
 import json
 import signal
-import socket
 import statistics
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import httpx
@@ -58,28 +58,22 @@ def follow(url: str, windows: list[int], opened: threading.Event) -> None:
         opened.set()  # also if there is no service
 
 
+def address(log: Iterable[str]) -> str:
+    """Wait until the service says where it listens."""
+    for line in log:
+        if "running on " in line:
+            return line.split("running on ")[1].split()[0]
+    raise SystemExit("the service has not started")
+
+
 def main(seconds: float) -> int:
     """Run the whole demonstration; return the exit code."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(128)
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        fd = listener.fileno()
-        server = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "uvicorn",
-                "--fd",
-                str(fd),
-                "--no-access-log",
-                "fastapi_service:app",
-            ],
-            cwd=HERE,
-            pass_fds=[fd],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    command = ["uvicorn", "--port", "0", "--no-access-log", "fastapi_service:app"]
+    server = subprocess.Popen(
+        [sys.executable, "-m", *command], cwd=HERE, stderr=subprocess.PIPE, text=True
+    )
+    assert server.stderr is not None
+    url = address(server.stderr)
     windows: list[int] = []
     opened = threading.Event()
     follower = threading.Thread(target=follow, args=(url, windows, opened))
@@ -87,7 +81,8 @@ def main(seconds: float) -> int:
     opened.wait()
     took = asyncio.run(drive(url, seconds))
     server.send_signal(signal.SIGTERM)
-    _, log = server.communicate()
+    with server:
+        log = server.stderr.read()
     follower.join()
     cuts = statistics.quantiles(took, n=100)
     print(f"{len(took)} readings accepted in {seconds:g} s: {len(took) / seconds:.0f} per second")

@@ -94,19 +94,6 @@ def test_workers_of_gunicorn_have_a_run_each(tmp_path: Path) -> None:
     assert "Traceback" not in served.log
 
 
-def test_a_hundred_open_streams_end_at_sigterm(tmp_path: Path) -> None:
-    with serving(APP, tmp_path) as served:
-        with event_streams(served, "/flow/stream/count", 100) as streams:
-            assert served.client.post("/send/count", json=1).status_code == 202
-            for stream in streams:
-                assert b'data: {"number":1}' in read_until(stream, b"\n\n")
-            served.process.send_signal(signal.SIGTERM)
-            for stream in streams:
-                read_until(stream, b"0\r\n\r\n")  # the last chunk of a body that has ended in order
-        served.wait()
-    assert "orders: drained in" in served.log
-
-
 def test_a_graph_that_can_not_run_fails_the_start(tmp_path: Path) -> None:
     program = APP.read_text().replace(
         "lifespan = trouper",

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from pathlib import Path
 
 import httpx
@@ -17,7 +18,9 @@ from attrs import define, field
 LIMIT = 120.0
 """Seconds; for a machine that stands still now and then."""
 
-UVICORN = ("uvicorn", "--fd", "{fd}", "--no-access-log", "{app}")
+# Not `--fd`: connections to that wait for each other's acknowledgements, 40 ms each.
+UVICORN = ("uvicorn", "--port", "0", "--no-access-log", "{app}")
+UVICORN_RUNS = "Uvicorn running on http://127.0.0.1:"
 
 
 @define(eq=False)
@@ -27,7 +30,6 @@ class Server:
     process: "subprocess.Popen[str]"
     host: str
     port: int
-    client: httpx.Client
     lines: list[str] = field(factory=list)
     _news: threading.Condition = field(factory=threading.Condition)
     _reader: threading.Thread = field(init=False)
@@ -36,6 +38,11 @@ class Server:
     def __attrs_post_init__(self) -> None:
         self._reader = threading.Thread(target=self._read, name="reader of a server's log")
         self._reader.start()
+
+    @cached_property
+    def client(self) -> httpx.Client:
+        """Has `/flow` as its base."""
+        return httpx.Client(base_url=f"http://{self.host}:{self.port}/flow", timeout=LIMIT)
 
     def _read(self) -> None:
         assert self.process.stdout is not None
@@ -94,7 +101,7 @@ def serving(
     *,
     replace: tuple[str, str] = ("", ""),
 ) -> Generator[Server]:
-    """Run a server of `app.app`, with `/flow` as the client's base.
+    """Run a server of `app.app`.
 
     Args:
         folder: where a copy of the file is put, and the process runs.
@@ -105,8 +112,7 @@ def serving(
     with socket.socket() as listener:
         # Bound and listening before the server starts: whoever connects waits for it, no polling.
         listener.bind(("127.0.0.1", 0))
-        listener.listen(4096)
-        host, port = listener.getsockname()
+        listener.listen(128)
         filled = [part.format(fd=listener.fileno(), app="served:app") for part in command]
         process = subprocess.Popen(
             [sys.executable, "-m", *filled],
@@ -117,22 +123,27 @@ def serving(
             stderr=subprocess.STDOUT,
             text=True,
         )
-    with httpx.Client(base_url=f"http://{host}:{port}/flow", timeout=LIMIT) as client:
-        server = Server(process, host, port, client)
-        try:
+        server = Server(process, *listener.getsockname())
+    try:
+        if command == UVICORN:  # it says itself where it listens
+            (line,) = server.told(UVICORN_RUNS)
+            server.port = int(line.split(UVICORN_RUNS)[1].split()[0])
+        with server.client:
             yield server
-        finally:
-            server.close()
+    finally:
+        server.close()
 
 
 def read_until(stream: socket.socket, end: bytes) -> bytes:
     """Read until `end` was seen, and perhaps a bit more."""
-    data = b""
-    while end not in data:
+    data = bytearray()
+    looked = 0
+    while data.find(end, looked) < 0:
+        looked = max(0, len(data) - len(end))
         part = stream.recv(65536)
-        assert part, f"the connection ended after {data[-500:]!r}"
+        assert part, f"the connection ended after {bytes(data[-500:])!r}"
         data += part
-    return data
+    return bytes(data)
 
 
 @contextmanager
