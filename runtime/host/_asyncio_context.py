@@ -16,17 +16,26 @@ from ...channels._envelope import Envelope
 class AsyncioContext(TaskContext[Any, Any, Any]):
     """A `TaskContext` for asyncio: what only looks works, what waits is trio's, and refused."""
 
+    _of: TaskContext[Any, Any, Any] = attrs.field(default=TaskContext(), alias="of")
     message: Envelope[Any] | None = None
     """The envelope in hand; of a batch, the first."""
     messages: tuple[Envelope[Any], ...] = ()
     """All envelopes in hand."""
+
+    @property
+    def attempt(self) -> int:
+        return self._of.attempt
+
+    @property
+    def upstreams(self) -> tuple[str, ...]:
+        return self._of.upstreams
 
     @classmethod
     def of(cls, ctx: TaskContext[Any, Any, Any]) -> "AsyncioContext":
         """Return what a function in asyncio sees in place of a context."""
         if isinstance(ctx, AsyncioContext):
             return ctx
-        messages = ctx.messages if isinstance(ctx, ActorContext) else ()
+        messages = _messages_of(ctx)
         return cls(
             state=ctx.state,
             deps=ctx.deps,
@@ -34,7 +43,7 @@ class AsyncioContext(TaskContext[Any, Any, Any]):
             config=ctx.config,
             run_context=ctx.run_context,
             action=ctx.action,
-            asks=ctx._asks,
+            of=ctx,
             message=messages[0] if messages else None,
             messages=messages,
         )
@@ -58,6 +67,14 @@ class AsyncioContext(TaskContext[Any, Any, Any]):
 
 def _is_trios(what: str, instead: str) -> RuntimeError:
     return RuntimeError(f"{what} is trio's, and this runs in asyncio; {instead}")
+
+
+def _messages_of(ctx: object) -> tuple[Envelope[Any], ...]:
+    return ctx.messages if _is_actors(ctx) else ()
+
+
+def _is_actors(ctx: object) -> TypeGuard[ActorContext[Any, Any, Any, Any]]:
+    return isinstance(ctx, ActorContext)
 
 
 def cross(args: Iterable[Any]) -> tuple[Context, list[Any]]:

@@ -27,6 +27,7 @@ class AsyncioYields(Generic[T]):
     async def __aenter__(self) -> "AsyncioYields[T]":
         if self._is_open:
             raise RuntimeError("this generator was entered before; call the bridge again")
+        await trio.lowlevel.checkpoint_if_cancelled()
         self._is_open = True
         self.side.start(self.feed)
         return self

@@ -18,27 +18,20 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("trouper")
 
-_host_loop: "trio.lowlevel.RunVar[asyncio.AbstractEventLoop | None]" = trio.lowlevel.RunVar(
-    "trouper_host_loop", None
-)
-"""The loop of the asyncio program that this trio loop belongs to."""
+host_loop: "ContextVar[asyncio.AbstractEventLoop | None]" = ContextVar("host_loop", default=None)
+"""The loop of the asyncio program that the run belongs to. Copied into its tasks and threads."""
 _host_side: "trio.lowlevel.RunVar[AsyncioSide | None]" = trio.lowlevel.RunVar(
     "trouper_host_side", None
 )
 
 
-def belong_to(loop: "asyncio.AbstractEventLoop") -> None:
-    """Have all that runs in this trio loop use that asyncio loop."""
-    _host_loop.set(loop)
-
-
 def _side_of_host() -> "AsyncioSide | None":
-    side = _host_side.get()
-    if side is not None:
-        return side
-    loop = _host_loop.get()
+    loop = host_loop.get()
     if loop is None:
         return None
+    side = _host_side.get()
+    if side is not None and side.loop is loop:
+        return side
     from ._asyncio_side import AsyncioSide
 
     side = AsyncioSide(loop)

@@ -68,6 +68,7 @@ class AsyncioSide:
             LoopClosed: the loop is closed, or was closed meanwhile.
             BaseException: what it raised, also in the clean-up after a cancel.
         """
+        await trio.lowlevel.checkpoint_if_cancelled()
         self.start(job)
         try:
             await job.wait()

@@ -7,7 +7,7 @@ import trio
 
 from .._report import WorkflowResult
 from .._run import LiveRun
-from ._asyncio_of_run import belong_to
+from ._asyncio_of_run import host_loop
 
 if TYPE_CHECKING:
     import asyncio
@@ -34,8 +34,7 @@ class Session:
 
     async def main(self) -> None:
         self._told = trio.Event()
-        if self.host_loop is not None:
-            belong_to(self.host_loop)
+        host_loop.set(self.host_loop)
         if self._is_told:
             self._told.set()
         try:

@@ -8,6 +8,7 @@ import trio
 from ...actors._run_context import RunContext
 from .._report import RunCancelled
 from ..cache._use import CacheUse, cache_use
+from ..host._asyncio_of_run import AsyncioOfRun
 from ..io._places import close_places
 from ..logs._of_run import logging_of, logs_of
 from ..logs._run_logs import LogLines
@@ -169,11 +170,13 @@ class TaskRun(Run):
             if self._reason:
                 self.work.cancel(self._reason)
         phase: RunPhase = "cancelled"
+        asyncio = AsyncioOfRun()
         try:
             folder = None if self.context.workspace is None else self.path / "logs"
             with logging_of(self.context, folder):
                 phase, self._outputs, self._error = await self.work.run()
         finally:
+            await asyncio.close()
             self._end(phase)
             self._ended.set()
 

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Literal
 
+import sniffio
 import trio
 
 import trouper
@@ -51,3 +52,14 @@ async def _in_asyncio(
         async with trouper.open(workflow, host=host, **options) as run:
             await use(run)
         return await run.wait()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait until something holds that happens in another loop: it has no event for this one."""
+    turn = trio.lowlevel.checkpoint if sniffio.current_async_library() == "trio" else _turn
+    while not condition():
+        await turn()
+
+
+async def _turn() -> None:
+    await asyncio.sleep(0)
