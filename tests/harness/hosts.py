@@ -1,7 +1,7 @@
 """The same use of a run in each kind of host."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any, Literal
 
@@ -52,6 +52,38 @@ async def _in_asyncio(
         async with trouper.open(workflow, host=host, **options) as run:
             await use(run)
         return await run.wait()
+
+
+def in_asyncio(main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    """Run `main()` in an asyncio loop of its own."""
+
+    async def limited() -> Any:
+        async with asyncio.timeout(LIMIT):
+            return await main()
+
+    return asyncio.run(limited())
+
+
+def opened(
+    workflow: trouper.Workflow, host: Literal["thread", "guest"] = "thread"
+) -> trouper.AsyncioRun:
+    """Open a run in asyncio, with the type that it has there."""
+    run = trouper.open(workflow, host=host)
+    assert isinstance(run, trouper.AsyncioRun)
+    return run
+
+
+def relaying() -> trouper.Workflow:
+    """Return a workflow of one actor, `relay`: it sends each number on, and answers with it."""
+    workflow = trouper.Workflow("relaying")
+
+    @workflow.actor
+    async def relay(ctx: trouper.ActorContext[None, None, int, int]) -> AsyncIterator[int]:
+        async for number in ctx:
+            yield number
+            await ctx.reply(number)
+
+    return workflow
 
 
 async def until(condition: Callable[[], object]) -> None:

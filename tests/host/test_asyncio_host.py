@@ -3,31 +3,19 @@
 import asyncio
 import contextvars
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any, Literal
+from collections.abc import AsyncIterator
+from typing import Literal
 
 import pytest
 import trio
 
 import trouper
+from harness.hosts import in_asyncio, until
 
 Host = Literal["thread", "guest"]
 pytestmark = pytest.mark.parametrize("host", ["thread", "guest"])
 
 color: contextvars.ContextVar[str] = contextvars.ContextVar("color", default="none")
-
-
-def in_asyncio(main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-    async def limited() -> Any:
-        async with asyncio.timeout(60):  # a hang must not hold up all other tests
-            return await main()
-
-    return asyncio.run(limited())
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110  # of the other loop: it has no event for this one
-        await asyncio.sleep(0)
 
 
 def doubling() -> trouper.Workflow:
@@ -260,7 +248,7 @@ def test_a_workflow_that_fails_in_the_middle_says_why(host: Host) -> None:
 
 
 def test_calls_share_tasks_but_no_context(host: Host) -> None:
-    """A task that awaits call after call begins each from its caller's variables, and keeps none."""
+    """A task that awaits call after call begins from its caller's variables, and keeps none."""
 
     async def seen(reading: str) -> tuple[str, trio.lowlevel.Task]:
         before = color.get()

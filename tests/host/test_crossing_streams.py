@@ -4,25 +4,18 @@ import asyncio
 import contextlib
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator
+from collections.abc import AsyncIterator, Generator
 from typing import Any, Literal
 
 import pytest
 import trio
 
 import trouper
+from harness.hosts import in_asyncio, opened, relaying
 from trouper.runtime.host._crossing import CROSSING
 
 Host = Literal["thread", "guest"]
 HOSTS = pytest.mark.parametrize("host", ["thread", "guest"])
-
-
-def in_asyncio(main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-    async def limited() -> Any:
-        async with asyncio.timeout(60):  # a hang must not hold up all other tests
-            return await main()
-
-    return asyncio.run(limited())
 
 
 def counting(limit: float = float("inf")) -> tuple[trouper.Workflow, list[int], trio.Event]:
@@ -37,12 +30,6 @@ def counting(limit: float = float("inf")) -> tuple[trouper.Workflow, list[int], 
             yield made[0]
 
     return workflow, made, begin
-
-
-def opened(workflow: trouper.Workflow, host: Host) -> trouper.AsyncioRun:
-    run = trouper.open(workflow, host=host)
-    assert isinstance(run, trouper.AsyncioRun)
-    return run
 
 
 async def opening(begin: trio.Event) -> None:
@@ -114,21 +101,13 @@ def test_the_newest_is_the_newest(host: Host) -> None:
     """A policy that drops holds for the border too: nothing old waits on the way."""
 
     async def main() -> None:
-        workflow = trouper.Workflow("latest")
-
-        @workflow.actor
-        async def double(ctx: trouper.ActorContext[None, None, int, int]) -> AsyncIterator[int]:
-            async for number in ctx:
-                yield number * 2
-                await ctx.reply(None)
-
         async with (
-            opened(workflow, host) as run,
-            run.stream("double", overflow="latest") as newest,
+            opened(relaying(), host) as run,
+            run.stream("relay", overflow="latest") as newest,
         ):
             for number in range(100):
-                await run.ask(number, to="double")
-            assert (await anext(newest), newest.dropped) == (198, 99)
+                await run.ask(number, to="relay")
+            assert (await anext(newest), newest.dropped) == (99, 99)
 
     in_asyncio(main)
 
@@ -136,25 +115,17 @@ def test_the_newest_is_the_newest(host: Host) -> None:
 @HOSTS
 def test_what_was_dropped_between_two_looks_is_passed_over(host: Host) -> None:
     async def main() -> None:
-        workflow = trouper.Workflow("dropping")
-
-        @workflow.actor
-        async def echo(ctx: trouper.ActorContext[None, None, int, int]) -> AsyncIterator[int]:
-            async for number in ctx:
-                yield number
-                await ctx.reply(None)
-
         async with (
-            opened(workflow, host) as run,
-            run.stream("echo", capacity=2, overflow="drop_oldest") as numbers,
+            opened(relaying(), host) as run,
+            run.stream("relay", capacity=2, overflow="drop_oldest") as numbers,
         ):
             for number in range(2):
-                await run.ask(number, to="echo")
+                await run.ask(number, to="relay")
             assert await anext(numbers) == 0
             # One more may be read: a stand-in for a sender that drops it at this moment.
             crossing = numbers._crossing
             crossing.buffer = deque()
-            await run.ask(2, to="echo")
+            await run.ask(2, to="relay")
             assert [await anext(numbers), await anext(numbers)] == [1, 2]
 
     in_asyncio(main)
@@ -298,22 +269,14 @@ def test_several_threads_share_a_stream() -> None:
 
 
 def test_a_thread_passes_over_what_was_dropped() -> None:
-    workflow = trouper.Workflow("dropping")
-
-    @workflow.actor
-    async def echo(ctx: trouper.ActorContext[None, None, int, int]) -> AsyncIterator[int]:
-        async for number in ctx:
-            yield number
-            await ctx.reply(None)
-
     with (
-        trouper.open_blocking(workflow) as run,
-        run.stream("echo", capacity=2, overflow="drop_oldest") as numbers,
+        trouper.open_blocking(relaying()) as run,
+        run.stream("relay", capacity=2, overflow="drop_oldest") as numbers,
     ):
         for number in range(2):
-            run.ask(number, to="echo")
+            run.ask(number, to="relay")
         assert next(numbers) == 0
         numbers._crossing.buffer = deque()
-        run.ask(2, to="echo")
+        run.ask(2, to="relay")
         assert [next(numbers), next(numbers)] == [1, 2]
         assert numbers.dropped == 0
