@@ -24,6 +24,7 @@ class AsyncioBridge:
         self.loop = asyncio.get_running_loop()
         self._kind: HostKind = kind
         self._thread_id = threading.get_ident()
+        self._thread: threading.Thread | None = None
         self._home = Queue(self._wake_home)
         self.far = Far()
         self._opened: asyncio.Future[None] = self.loop.create_future()
@@ -55,6 +56,14 @@ class AsyncioBridge:
     def _start(self, main: Main) -> None:
         serve = partial(self.far.serve, main, own_thread=self._kind == "thread")
         if self._kind == "guest":
+            self._start_guest(serve)
+            return
+        # No daemon: what actors have to clean up is cleaned up, even if nobody ever stops them.
+        self._thread = threading.Thread(target=self._run_in_thread, args=(serve,), name="trouper")
+        self._thread.start()
+
+    def _start_guest(self, serve: Main) -> None:
+        try:
             trio.lowlevel.start_guest_run(
                 serve,
                 run_sync_soon_threadsafe=self.loop.call_soon_threadsafe,
@@ -62,9 +71,11 @@ class AsyncioBridge:
                 done_callback=self._guest_done,
                 host_uses_signal_set_wakeup_fd=True,
             )
-            return
-        # No daemon: what actors have to clean up is cleaned up, even if nobody ever stops them.
-        threading.Thread(target=self._run_in_thread, args=(serve,), name="trouper").start()
+        except RuntimeError as error:
+            raise RuntimeError(
+                "this thread has a guest already, and trio has one loop in a thread; leave "
+                "host='guest' out for all but one run"
+            ) from error
 
     def _run_in_thread(self, serve: Main) -> None:
         error: BaseException | None = None
@@ -107,6 +118,8 @@ class AsyncioBridge:
             except asyncio.CancelledError:
                 was_cancelled = True
                 on_cancel()
+        if self._thread is not None:
+            self._thread.join()  # it has said that it is over, and has nothing more to do
         self.over.result()
         if was_cancelled:
             raise asyncio.CancelledError
