@@ -6,6 +6,7 @@ from functools import partial
 from time import process_time
 
 import trio
+import trio.testing
 
 import trouper
 
@@ -91,6 +92,39 @@ def _trio_own(wanted: int) -> float:
     return statistics.median(took) * 1e6
 
 
+def _switches(wanted: int) -> float:
+    """Return us of two task switches: what any question costs in trio before it carries a thing."""
+    took: list[float] = []
+    parked: list[trio.lowlevel.Task] = []
+
+    def forget(_raise_cancel: object) -> trio.lowlevel.Abort:
+        parked.clear()
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    async def switch() -> None:
+        parked.append(trio.lowlevel.current_task())
+        await trio.lowlevel.wait_task_rescheduled(forget)
+
+    async def answer() -> None:
+        while True:
+            await switch()
+            trio.lowlevel.reschedule(parked.pop(0))
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(answer)
+            await trio.testing.wait_all_tasks_blocked()
+            for _ in range(wanted):
+                asked_at = process_time()
+                trio.lowlevel.reschedule(parked.pop())
+                await switch()
+                took.append(process_time() - asked_at)
+            nursery.cancel_scope.cancel()
+
+    trio.run(main)
+    return statistics.median(took) * 1e6
+
+
 def asks(scale: Scale) -> Contest:
     n = scale.n(QUESTIONS)
     return Contest(
@@ -102,6 +136,7 @@ def asks(scale: Scale) -> Contest:
             "pair of trio channels": partial(_trio, n, 0),
             "pair of trio channels, unbounded": partial(_trio, n, math.inf),
             "trio, a channel back and a time limit each": partial(_trio_own, n),
+            "trio, two switches of tasks alone": partial(_switches, n),
         },
         baseline="pair of trio channels",
     )
