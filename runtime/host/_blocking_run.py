@@ -35,8 +35,18 @@ class BlockingRun(HostedRun):
         """Done when the run has begun, or has ended without having begun."""
         self._error: BaseException | None = None
         self._thread: threading.Thread | None = None
+        self._on_exit: Callable[[], object] | None = None
+        """What is done when the interpreter exits; None: everything is cancelled."""
 
     # -- life --------------------------------------------------------------------------------
+
+    def start(self) -> "BlockingRun":
+        """Begin without a block, for a process that serves: its exit drains the run.
+
+        Call it in the process that uses it, not before a fork. Errors: as of `with`.
+        """
+        self._on_exit = self.session.leave
+        return self.__enter__()
 
     def __enter__(self) -> "BlockingRun":
         self.refuse_second_use(is_entered=self._thread is not None)
@@ -55,7 +65,9 @@ class BlockingRun(HostedRun):
 
     def _run(self) -> None:
         try:
-            serve = partial(self.far.serve, self.session.main, own_thread=True)
+            serve = partial(
+                self.far.serve, self.session.main, own_thread=True, on_exit=self._on_exit
+            )
             trio.run(serve, instruments=[GiveWay()])
         except BaseException as error:
             self._error = only_leaf(error)

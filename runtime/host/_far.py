@@ -199,12 +199,19 @@ class Far:
         self.when_ended: list[Callable[[], object]] = []
         """Called there, at the end; they must not raise."""
 
-    async def serve(self, main: Callable[[], Awaitable[None]], *, own_thread: bool) -> None:
+    async def serve(
+        self,
+        main: Callable[[], Awaitable[None]],
+        *,
+        own_thread: bool,
+        on_exit: Callable[[], object] | None = None,
+    ) -> None:
         """Take calls while `main` runs; those still under way at its end are cancelled.
 
         Args:
             own_thread: whether it has a thread for itself, which the interpreter waits for when it
-                exits: then `main` is cancelled, so that actors clean up.
+                exits.
+            on_exit: called here then; None: `main` is cancelled, so that actors clean up.
         """
         try:
             async with trio.open_nursery() as nursery:
@@ -212,7 +219,7 @@ class Far:
                 self._queue = Queue(trio.lowlevel.current_trio_token().run_sync_soon)
                 self._hands = Hands(nursery, linger=not own_thread)
                 if own_thread:
-                    nursery.start_soon(_watch_exit, nursery.cancel_scope)
+                    nursery.start_soon(_watch_exit, on_exit or nursery.cancel_scope.cancel)
                 await main()
                 # What the end of the run has answered gets home before the rest is cut.
                 await trio.lowlevel.checkpoint()
@@ -261,8 +268,8 @@ class Far:
         self.post(partial(self._hands.take, call))
 
 
-async def _watch_exit(scope: trio.CancelScope) -> None:
+async def _watch_exit(on_exit: Callable[[], object]) -> None:
     # No thread that joins the main one: it would be left over whenever a run has ended.
     while threading.main_thread().is_alive():  # noqa: ASYNC110  # there is no event for it
         await trio.sleep(EXIT_LOOK)
-    scope.cancel()
+    on_exit()

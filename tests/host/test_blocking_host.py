@@ -152,6 +152,33 @@ def test_an_interpreter_that_exits_lets_actors_clean_up(
     assert (done.returncode, done.stdout) == (code, "runs\ncleaned up\n"), done.stderr
 
 
+STARTED = """
+import trouper
+workflow = trouper.Workflow("counting")
+
+@workflow.actor
+async def count(ctx):
+    async for number in ctx:
+        print(number, flush=True)
+    print("drained", flush=True)
+
+run = trouper.open_blocking(workflow).start()
+for number in range(100):
+    run.send(number)
+raise SystemExit(3)
+"""
+
+
+def test_a_run_that_was_started_without_a_block_is_drained_at_exit(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(STARTED)
+    done = subprocess.run(
+        [sys.executable, program], capture_output=True, text=True, timeout=120, check=False
+    )
+    expected = [*map(str, range(100)), "drained"]
+    assert (done.returncode, done.stdout.split()) == (3, expected), done.stderr
+
+
 def test_ctrl_c_ends_a_wait_and_the_run(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(PROGRAM + WAITING)
