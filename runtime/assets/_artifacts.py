@@ -98,7 +98,7 @@ class Artifacts:
         kept = tags_of(tags)
         file_of(name)
         shelf, in_thread = self._shelf, trio.to_thread.run_sync
-        folder = f"{shelf.root}/artifacts"
+        folder = f"{shelf.home_of('artifact')}/artifacts"
         with await in_thread(partial(Incoming, folder, is_durable=shelf.is_durable)) as file:
             try:
                 async for chunk in chunks:

@@ -27,14 +27,15 @@ def keep_checkpoint(shelf: Shelf, name: str, data: Any, producer: Producer) -> C
         if isinstance(data, BYTES)
         else Contents((to_msgpack(name, data),), "msgpack")
     )
-    with Incoming(f"{shelf.root}/{_FOLDER}", is_durable=shelf.is_durable) as file:
+    home = shelf.home_of("checkpoint")
+    with Incoming(f"{home}/{_FOLDER}", is_durable=shelf.is_durable) as file:
         file.write_all(contents.chunks)
         # Alone, or two that come at once would both follow the same one.
         with shelf.manifest.alone() as add:
             last: CheckpointAsset | None = shelf.newest(name, ("checkpoint",))
             version = 1 if last is None else last.version + 1
             while not file.publish(
-                f"{shelf.root}/{(place := place_of(_FOLDER, name, version, _SUFFIX))}"
+                f"{home}/{(place := place_of(_FOLDER, name, version, _SUFFIX))}"
             ):
                 version += 1
             kept = CheckpointAsset(
@@ -42,7 +43,7 @@ def keep_checkpoint(shelf: Shelf, name: str, data: Any, producer: Producer) -> C
                 name=name,
                 version=version,
                 created=time.time(),
-                file=place,
+                file=shelf.recorded("checkpoint", place),
                 form=contents.form,
                 mime=mime_of("", contents.form),
                 size=file.size,

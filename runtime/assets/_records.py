@@ -2,7 +2,8 @@
 
 Rule 1: a record never changes. What is known later is asked of the file (`LogAsset.size`), or
 stands in a later line of the manifest.
-Rule 2: paths in records are relative to the folder of their scope, so that a folder can be moved.
+Rule 2: paths in records are relative to the folder of their scope, so that a folder can be moved;
+but for content that lies elsewhere, where the run's `raw_data_path` says.
 """
 
 import os
@@ -63,7 +64,7 @@ class Asset(
     created: float
     """Seconds since the epoch."""
     file: str
-    """Relative to the folder of the scope."""
+    """Relative to the folder of the scope; absolute where the run was given a `raw_data_path`."""
     form: Form = "bytes"
     """How the content was made, and so how `load` reads it."""
     mime: str = "application/octet-stream"

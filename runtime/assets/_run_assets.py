@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -45,6 +46,10 @@ class RunAssets:
 
     def __attrs_post_init__(self) -> None:
         self.shelf = shelf_at(self.store, self.key)
+
+    def keep_data_in(self, folder: Path | None) -> None:
+        """Have the content of artifacts and checkpoints go there; None: into the run's folder."""
+        self.shelf.home = self.shelf.root if folder is None else str(folder)
 
     # -- what the contexts of tasks ask for ---------------------------------------------------
 

@@ -37,6 +37,8 @@ INDEX_EVERY = 256
 _MOST_NAMES = 10_000
 """Names whose last version is remembered; of others the catalog is asked."""
 
+_HAVE_A_HOME = ("artifact", "checkpoint")
+
 FOLDERS = {
     "artifact": "artifacts",
     "checkpoint": "checkpoints",
@@ -75,6 +77,9 @@ class Shelf:
     is_durable: bool
     root: str = field(init=False)
     """`path`, as the system takes it."""
+    home: str = field(init=False)
+    """Where the content of artifacts and checkpoints goes: `root`, unless a run was given another
+    place for its data."""
     manifest: Manifest = field(init=False)
     _last: dict[tuple[str, str], int] = field(factory=dict[tuple[str, str], int], init=False)
     """(kind, name) -> the last version that this process knows of."""
@@ -88,7 +93,7 @@ class Shelf:
     _guard: threading.Lock = field(factory=threading.Lock, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.root = str(self.path)
+        self.root = self.home = str(self.path)
         self.manifest = Manifest(
             self.path / MANIFEST, is_durable=self.is_durable, on_open=self._begin
         )
@@ -117,7 +122,7 @@ class Shelf:
             AssetError: it can't be; nothing half-written is left.
         """
         file_of(name)  # refused before anything is read
-        with Incoming(f"{self.root}/{FOLDERS[kind]}", is_durable=self.is_durable) as file:
+        with Incoming(f"{self.home_of(kind)}/{FOLDERS[kind]}", is_durable=self.is_durable) as file:
             file.write_all(contents.chunks)
             return self.publish(
                 kind,
@@ -136,8 +141,8 @@ class Shelf:
     ) -> Any:
         """Give what was written a version, and record it."""
         version = self.last_version(kind, name) + 1
-        folder = FOLDERS[kind]
-        while not file.publish(f"{self.root}/{(place := place_of(folder, name, version, suffix))}"):
+        folder, home = FOLDERS[kind], self.home_of(kind)
+        while not file.publish(f"{home}/{(place := place_of(folder, name, version, suffix))}"):
             version += 1
         self.note_version(kind, name, version)
         asset = SIZED[kind](
@@ -145,13 +150,22 @@ class Shelf:
             name=name,
             version=version,
             created=time.time(),
-            file=place,
+            file=self.recorded(kind, place),
             size=file.size,
             hash=file.hash,
             **more,
         )
         self.append(asset)
         return self.placed(asset)
+
+    def home_of(self, kind: str) -> str:
+        """Return the folder below which assets of a kind have their content."""
+        return self.home if kind in _HAVE_A_HOME else self.root
+
+    def recorded(self, kind: str, place: str) -> str:
+        """Return a place below that folder as it is recorded: relative, or outside absolute."""
+        home = self.home_of(kind)
+        return place if home == self.root else f"{home}/{place}"
 
     def note_version(self, kind: str, name: str, version: int) -> None:
         """Remember which version is the last; of those named longest ago, forget it."""

@@ -1,7 +1,7 @@
-"""`trouper prune`: remove runs that ended long ago, with their files. It asks before.
+"""`trouper prune`: remove runs that ended long ago, with their files and data. It asks before.
 
 Rule 1: a run that goes on, or that nobody can know to be dead, is never removed.
-Rule 2: its folder gets another name in the transaction that forgets it; so of a run that is half
+Rule 2: its folders get other names in the transaction that forgets it; so of a run that is half
 removed nothing is seen any more, and the next prune removes what is left of it.
 """
 
@@ -12,6 +12,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from ..store._records import Phase, RunRecord
 from ..workspace._workspace import Workspace
 from ._measures import age_text, bytes_below, read_age, size_text
 from ._places import opened_workspace
+from ._prune_data import data_of, remove_data, remove_journals, runs_with_journals
 from ._show_logs import run_folder
 
 _REMOVED = ".removed-"
@@ -86,7 +88,11 @@ def prune(wanted: Wanted, *, dry_run: bool, yes: bool, as_json: bool) -> Iterato
             phase=wanted.phase,
             now=time.time(),
         )
-        sizes = [bytes_below(workspace.path / run_folder(each)) for each in runs]
+        data = [_data_of(workspace, each) for each in runs]
+        sizes = [
+            sum(map(bytes_below, (workspace.path / run_folder(each), *folders)))
+            for each, folders in zip(runs, data, strict=True)
+        ]
         if not as_json:
             yield from _list(runs, sizes)
         removed: Sequence[RunRecord] = ()
@@ -94,7 +100,11 @@ def prune(wanted: Wanted, *, dry_run: bool, yes: bool, as_json: bool) -> Iterato
             if not yes and not _agreed(f"remove {_all(runs, sizes)}? [y/N] "):
                 yield "nothing was removed"
                 return
-            removed = [each for each in runs if _remove(workspace, each)]
+            removed = [
+                each
+                for each, folders in zip(runs, data, strict=True)
+                if _remove(workspace, each, folders)
+            ]
         if not dry_run:
             _sweep(workspace)
         if as_json:
@@ -109,6 +119,12 @@ def _runs(workspace: Workspace, wanted: Wanted) -> Sequence[RunRecord]:
     with workspace.reading() as store:
         assert store is not None
         return store.runs.query(project=wanted.project, experiment=wanted.experiment, limit=None)
+
+
+def _data_of(workspace: Workspace, run: RunRecord) -> Sequence[Path]:
+    with workspace.reading() as store:
+        assert store is not None
+        return data_of(store, workspace.path, run)
 
 
 def _list(runs: Sequence[RunRecord], sizes: Sequence[int]) -> Iterator[str]:
@@ -138,12 +154,16 @@ def _agreed(question: str) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def _remove(workspace: Workspace, run: RunRecord) -> bool:
+def _remove(workspace: Workspace, run: RunRecord, data: Sequence[Path]) -> bool:
     key = run_folder(run)
     folder = workspace.path / key
-    aside = folder.with_name(f"{_REMOVED}{secrets.token_hex(8)}")
+    aside = _aside(folder)
+    data_aside = {each: _aside(each) for each in data}
 
     def put_aside() -> None:
+        for each, to in data_aside.items():
+            with suppress(OSError):  # then it stays: it may be on a disk that is only read
+                os.replace(each, to)
         try:
             os.replace(folder, aside)
         except FileNotFoundError:
@@ -156,13 +176,25 @@ def _remove(workspace: Workspace, run: RunRecord) -> bool:
     gone = forget_run(workspace.store.connections, run, key, before=put_aside)
     if gone:
         _delete(aside)
+        remove_data(data_aside.values())
+        remove_journals(workspace.path, run.run)
     return gone
+
+
+def _aside(folder: Path) -> Path:
+    return folder.with_name(f"{_REMOVED}{secrets.token_hex(8)}")
 
 
 def _sweep(workspace: Workspace) -> None:
     """Remove what an earlier prune that was killed has left."""
     for left in (workspace.path / "projects").glob(f"*/experiments/*/runs/{_REMOVED}*"):
         _delete(left)
+    for left in (workspace.path / "raw").glob(f"*/{_REMOVED}*"):
+        remove_data([left])
+    # In this order: a run that begins now is known before it has a journal.
+    found = runs_with_journals(workspace.path)
+    for run in found - workspace.store.runs.ids() if found else ():
+        remove_journals(workspace.path, run)
 
 
 def _delete(folder: Path) -> None:

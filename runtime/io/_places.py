@@ -1,7 +1,10 @@
 """Where the values of one run go: its data, what is only passed between its tasks, its copies."""
 
+import os
 import re
 import secrets
+from collections.abc import Iterator
+from hashlib import blake2b
 from pathlib import Path
 from typing import cast
 
@@ -9,6 +12,7 @@ from attrs import define, evolve
 
 from ...actors._current import current_context
 from ...actors._run_context import RunContext
+from ..store._records import DEFAULT_SCOPE
 from ._errors import NoStorage
 from ._local import LOCAL, make_folder
 from ._location import Location, parse_location
@@ -17,6 +21,8 @@ from ._storage import storage_of
 KEY = "io"
 """Of `RunContext.kept`."""
 _LONGEST_LABEL = 80
+_ASSETS = "assets-"
+"""How the folder of a run's artifacts and checkpoints begins, below a `raw_data_path`."""
 
 
 @define(eq=False)
@@ -30,6 +36,11 @@ class Places:
     """Where files go that are only passed between tasks; None: likewise."""
     scratch: Path | None = None
     """A folder of this machine that was made up for this run, and goes with it."""
+    owner: str = ""
+    """Tells its data from that of another run of this name, in another experiment or workspace;
+    "": it is in no workspace."""
+    is_given: bool = False
+    """Whether somebody said where its data goes."""
 
     def new(self, name: str, action: str, *, keep: bool) -> Location:
         """Return a place of a name that nothing has: of a value of that name.
@@ -38,8 +49,17 @@ class Places:
             NoStorage: nothing said where such values go.
         """
         label = re.sub(r"[^A-Za-z0-9_-]+", ".", action)[-_LONGEST_LABEL:].strip(".") or "value"
-        folder = f"{label}-{secrets.token_hex(8)}"
+        folder = f"{label}-{self.owner if keep else ''}{secrets.token_hex(8)}"
         return self.root(keep=keep) / folder / name
+
+    def assets(self) -> Path | None:
+        """Return where the data of its artifacts and checkpoints goes; None: into its own folder.
+
+        That is so unless somebody gave another place on this machine.
+        """
+        if self.raw is None or not (self.is_given and self.owner and self.raw.is_local):
+            return None
+        return self.root(keep=True).local / f"{_ASSETS}{self.owner}"
 
     def root(self, *, keep: bool) -> Location:
         """Return the folder of this run for its values.
@@ -79,6 +99,27 @@ class Places:
             LOCAL.remove(Location("file", "", str(self.scratch)))
 
 
+def owner_of(root: Path, raw: Path, project: str, experiment: str) -> str:
+    """Return the mark of a run's data, by its workspace, project and experiment.
+
+    What lies in the workspace keeps its mark when that is moved.
+    """
+    home = os.path.realpath(root)
+    inside = os.path.join(os.path.realpath(raw), "").startswith(os.path.join(home, ""))
+    words = ("" if inside else home, project, experiment)
+    return blake2b("\0".join(words).encode("utf-8", "surrogateescape"), digest_size=4).hexdigest()
+
+
+def data_of_run(raw: Path, run: str, owner: str) -> Iterator[Path]:
+    """Yield the folders that hold the data of one run, below a `raw_data_path`."""
+    ours = re.compile(rf".*-{owner}(?:[0-9a-f]{{16}})?")
+    try:
+        names = os.listdir(raw / run)
+    except OSError:  # nothing of it, or nothing that may be seen
+        return
+    yield from (raw / run / name for name in names if ours.fullmatch(name))
+
+
 def _nowhere(parameter: str) -> str:
     return (
         f"this run has no {parameter}; give with_runcontext({parameter}=...) one, or a RunContext "
@@ -96,11 +137,14 @@ def places_of(run: RunContext) -> Places:
     return found
 
 
-def settle_places(run: RunContext, root: Path | None) -> RunContext:
+def settle_places(
+    run: RunContext, root: Path | None, *, experiment: str = DEFAULT_SCOPE
+) -> RunContext:
     """Return the context of a run that is about to begin, with every place known and checked.
 
     Args:
         root: the folder of the workspace; None: there is none, and no default for `raw_data_path`.
+        experiment: that it belongs to, there.
 
     Raises:
         ValueError, TypeError: a place is none.
@@ -121,7 +165,11 @@ def settle_places(run: RunContext, root: Path | None) -> RunContext:
         parse_location(raw, "raw_data_path") if raw else None,
         parse_location(run.run_base_dir, "run_base_dir") if run.run_base_dir else None,
         scratch,
+        is_given=bool(run.raw_data_path),
     )
+    if root is not None and places.raw is not None and places.raw.is_local:
+        project = run.project or DEFAULT_SCOPE
+        places.owner = owner_of(root, places.raw.local, project, experiment)
     check_places(places)
     run.kept[KEY] = places
     return evolve(run, raw_data_path=raw, run_base_dir=run.run_base_dir or str(scratch))

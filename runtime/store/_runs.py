@@ -258,6 +258,11 @@ class Runs:
                     found.append(record)
         return found
 
+    def ids(self) -> frozenset[int]:
+        """Return the ids of all runs."""
+        with self._connections.reading() as db:
+            return frozenset(row[0] for row in db.execute("SELECT id FROM run"))
+
     def scopes(self) -> Sequence[tuple[str, str, dict[str, Any]]]:
         """Return project, name and parameters of each experiment that a run was recorded in."""
         with self._connections.reading() as db:

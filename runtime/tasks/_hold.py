@@ -10,8 +10,10 @@ from attrs import define, evolve, field, frozen
 from ...actors._profile_config import ProfileConfig
 from ...actors._run_context import RunContext
 from ...actors._secret import masked
-from ..io._places import settle_places
+from ..io._location import parse_location
+from ..io._places import places_of, settle_places
 from ..settings._sections import Configuration
+from ..store._records import DEFAULT_SCOPE
 from ..store._verbs import Verb
 from ..workspace._kept_results import KeptResults
 from ._calls import calls_of
@@ -100,6 +102,7 @@ class Recording:
             tracked.look = run.work.look
             run.context.kept[KEY] = tracked
             run.context.kept[ASSETS] = tracked.assets
+            tracked.assets.keep_data_in(places_of(run.context).assets())
             tracked.assets.keeps_every_end = False
             if isinstance(run.context.results, KeptResults):
                 run.context.results.bind(tracked)
@@ -136,7 +139,8 @@ def hold_of(
     """
     variables: Mapping[str, str] = parameters.get("env_vars") or {}
     root = _root_of(parameters.get("workspace"), configuration)
-    context = settle_places(context, root)
+    experiment = DEFAULT_SCOPE if again is None else again.experiment
+    context = settle_places(context, root, experiment=experiment)
     if root is None:
         return InProcess(variables, NameOnly(context.run_name)), context
     from ..workspace._attached import attach_workspace
@@ -191,10 +195,18 @@ def _plain(parameters: Parameters) -> dict[str, Any]:
     """Return the parameters that have no column of their own, as JSON can hold them."""
     plain: dict[str, Any] = {}
     for name, value in parameters.given.items():
-        if name == "env_vars":
+        if name == "raw_data_path":
+            plain[name] = _settled(value)
+        elif name == "env_vars":
             plain[name] = sorted(value)  # never the values
         elif name == "custom_context":
             plain[name] = dict(value)
         elif name not in _IN_COLUMNS:
             plain[name] = str(value) if isinstance(value, Path) else value
     return plain
+
+
+def _settled(raw_data_path: str) -> str:
+    """Return a place as whoever runs it again, or prunes it, finds it from elsewhere."""
+    place = parse_location(raw_data_path, "raw_data_path")
+    return place.path if place.is_local else raw_data_path

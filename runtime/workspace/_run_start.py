@@ -47,7 +47,7 @@ class RunStart:
             workspace=run.workspace,
             results=self._results,
         )
-        self.context = settle_places(context, run.workspace.path)
+        self.context = settle_places(context, run.workspace.path, experiment=run.key.experiment)
         """What tasks see of it."""
 
     def __repr__(self) -> str:

@@ -2,6 +2,8 @@
 
 import json
 import os
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ import trouper
 from harness.command import on_terminal, trouper_command
 from harness.recorded import DAY, Call, Recorded, training, workspace
 from harness.stores import new_run
+from trouper.errors import RuntimeUserError
 
 __all__ = ["trouper_command", "workspace"]
 
@@ -154,3 +157,82 @@ def test_what_a_killed_prune_has_left_goes_with_the_next(
     assert trouper_command("prune", "--yes") == (0, "no run is to be removed\n", "")
     assert not left.exists()
     assert run.path.exists()
+
+
+env = trouper.TaskEnvironment("pruned")
+
+
+@env.task
+async def leaves(ctx: trouper.TaskContext[Any, Any, Any], fails: bool) -> trouper.io.File:
+    assert ctx.artifact is not None
+    ctx.artifact.save("model", b"0123456789")
+    ctx.checkpoint("at", data={"step": 1})
+    if fails:
+        raise OSError("broken")
+    return await trouper.io.File.asave("data.txt", "data")
+
+
+def files_below(folder: Path) -> set[str]:
+    return {str(each.relative_to(folder)) for each in folder.rglob("*") if each.is_file()}
+
+
+def test_the_data_and_the_journal_of_a_run_go_with_it(
+    workspace: trouper.Workspace, trouper_command: Call, tmp_path: Path
+) -> None:
+    given = tmp_path / "given"
+    for project, fails in (("p", True), ("q", False)):
+        for name, raw in (("r", str(given)), ("s", None)):
+            runner = trouper.with_runcontext(name=name, project=project, raw_data_path=raw)
+            with suppress(RuntimeUserError):
+                runner.run(leaves, fails)
+    (given / "r" / "of-somebody").touch()
+    stray = workspace.path / "journals" / "999.1"
+    stray.touch()
+    before = {place: files_below(place) for place in (given, workspace.path / "raw")}
+    assert len(list((workspace.path / "journals").iterdir())) == 3
+    told = json.loads(
+        trouper_command("prune", "--older-than", "0s", "--project", "p", "--yes", "--json")[1]
+    )
+    assert [each["removed"] for each in told["runs"]] == [True, True]
+    assert min(each["size"] for each in told["runs"]) > 10
+    assert not list((workspace.path / "journals").iterdir())
+    # Of the runs of these names in another project nothing is gone.
+    kept = {place: files_below(place) for place in before}
+    assert {name.rpartition("/")[2] for name in kept[given]} >= {"of-somebody", "data.txt", "model"}
+    assert len(kept[given]) == 1 + 3
+    assert len(before[given]) == len(kept[given]) + 2
+    assert len(kept[workspace.path / "raw"]) == 1
+    assert trouper_command("prune", "--older-than", "0s", "--yes")[0] == 0
+    assert files_below(given) == {"r/of-somebody"}
+    assert not list((workspace.path / "raw").iterdir())
+
+
+def test_what_a_prune_that_was_killed_has_left_goes_with_the_next(
+    workspace: trouper.Workspace, trouper_command: Call
+) -> None:
+    training(workspace).end()
+    left = workspace.path / "raw" / "r" / ".removed-0"
+    left.mkdir(parents=True)
+    (left / "data").touch()
+    assert trouper_command("prune", "--yes")[0] == 0
+    assert not left.parent.exists()
+
+
+def test_data_that_can_not_be_moved_stays(
+    workspace: trouper.Workspace,
+    trouper_command: Call,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = tmp_path / "given"
+    trouper.with_runcontext(name="r", raw_data_path=str(given)).run(leaves, False)
+    replace = os.replace
+
+    def read_only(source: Any, target: Any) -> None:
+        if str(source).startswith(str(given)):
+            raise PermissionError(13, "read-only")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", read_only)
+    assert trouper_command("prune", "--older-than", "0s", "--yes")[0] == 0
+    assert len(files_below(given)) == 3
