@@ -1,6 +1,6 @@
 """What contexts need of a workspace to keep and find assets. The runtime puts it there."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -13,6 +13,11 @@ KEY = "assets"
 
 class Assets(Protocol):
     """The assets of one execution; `context` is that of the task that asks, None: no task does."""
+
+    @property
+    def logs(self) -> Mapping[str, Any]:
+        """Those that were asked for."""
+        ...
 
     def artifact(self, context: "TaskContext[Any, Any, Any] | None") -> Any: ...
     def log(self, name: str, context: "TaskContext[Any, Any, Any] | None") -> Any: ...

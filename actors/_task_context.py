@@ -9,6 +9,7 @@ from typing_extensions import TypeVar
 from ..channels._context import message_context
 from ..channels._envelope import Envelope
 from ._ask import Asks, WhenRestarting, asks_of, question_of
+from ._assets import KEY as ASSETS
 from ._assets import assets_of
 from ._profile_config import ProfileConfig
 from ._run_context import ActionID, Mode, RunContext
@@ -145,9 +146,12 @@ class TaskContext(Generic[StateT, DepsT, InputT]):
         return None if assets is None else assets.data_assets(self)
 
     def log(self, name: str) -> Any:
-        """Return the log of that name; None without a workspace."""
-        assets = assets_of(self.run_context)
-        return None if assets is None else assets.log(name, self)
+        """Return the log of that name, the same each time; None without a workspace."""
+        try:  # asked for with each line: nothing is called where it is known
+            return self.run_context.kept[ASSETS].logs[name]  # type: ignore[union-attr]
+        except (AttributeError, KeyError, TypeError):  # no run, no workspace, a name that is new
+            assets = assets_of(self.run_context)
+            return None if assets is None else assets.log(name, self)
 
     def checkpoint(self, name: str, *, data: Any = None) -> Any:
         """Keep `data` as the next of that name's chain, which goes on through all attempts.

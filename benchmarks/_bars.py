@@ -180,17 +180,17 @@ def _hosts() -> list[Bar]:
 def _assets() -> list[Bar]:
     return [
         Bar(
-            name="log.append, a line",
+            name="ctx.log(name).append, a line",
             contest="log_lines",
-            ours="log.append, all",
+            ours="ctx.log(name).append, all",
             theirs="buffered file",
             at_most=4.0,
         ),
         Bar(
-            name="log.append, the last 100,000 of a million lines to the first",
+            name="ctx.log(name).append, the last 100,000 of a million lines to the first",
             contest="log_lines",
-            ours="log.append, last tenth",
-            theirs="log.append, first tenth",
+            ours="ctx.log(name).append, last tenth",
+            theirs="ctx.log(name).append, first tenth",
             at_most=1.5,
         ),
         Bar(

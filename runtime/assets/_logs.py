@@ -98,8 +98,11 @@ class Log:
 
     def _record(self) -> None:
         """Record that there is a log, unless that was done before."""
-        if self.asset is not None:
-            return
+        if self.asset is None:
+            self._record_first()
+        self._context = None  # what it holds is not kept for a log's sake
+
+    def _record_first(self) -> None:
         record = LogAsset(
             id=new_id(),
             name=self.name,

@@ -41,6 +41,8 @@ class RunAssets:
     keeps_every_end: bool = field(default=True, init=False)
     """Whether outputs and state are kept as assets also where nothing else was."""
     shelf: Shelf = field(init=False)
+    logs: dict[str, Log] = field(factory=dict[str, Log], init=False)
+    """By name: one for all who ask."""
     _has_error: bool = field(default=False, init=False)
     """Whether the trace of its failure is kept already."""
 
@@ -57,7 +59,9 @@ class RunAssets:
         return Artifacts(self.shelf, self.producing, context)
 
     def log(self, name: str, context: Context) -> Log:
-        return Log(self.shelf, name, self.producing, context)
+        fresh = Log(self.shelf, name, self.producing, context)
+        # Two threads may come here at once; one of the two is kept.
+        return self.logs.setdefault(name, fresh)
 
     def data_assets(self, context: Context) -> DataAssets:
         return data_assets_in(self.shelf, self.producing, context)

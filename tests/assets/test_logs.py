@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,30 @@ def test_it_is_written_soon_without_a_flush(log: Log) -> None:
     while not os.path.exists(log._buffer.path) or not os.path.getsize(log._buffer.path):
         threading.Event().wait(0.005)  # the suite's own limit ends this, should it never come
     assert log._buffer.path.read_text() == "x\n"
+
+
+async def test_a_log_is_one_object_for_all_who_ask(assets: RunAssets) -> None:
+    """It is asked for with each line, from tasks and threads alike."""
+    ctx, other = context_of(assets), context_of(assets, "other")
+    log = ctx.log("train")
+    assert log is ctx.log("train") is other.log("train")
+    assert await trio.to_thread.run_sync(other.log, "train") is log
+    assert log is not ctx.log("other")
+    assert len({ctx.log(name) for name in ("a", "b", "train")}) == 3
+    wrongs: list[Any] = ["../x", "", None, []]
+    for wrong in wrongs:
+        with pytest.raises((TypeError, trouper.AssetNameError)):
+            ctx.log(wrong)
+    assert trouper.TaskContext[Any, Any, Any]().log("train") is None
+
+
+def test_a_log_keeps_no_context_once_it_is_recorded(assets: RunAssets) -> None:
+    ctx = context_of(assets)
+    ctx.log("train").append("line")
+    known = weakref.ref(ctx.run_context)
+    assert ctx.log("train").asset.producer.task == "train"
+    del ctx
+    assert known() is None
 
 
 @pytest.mark.parametrize("line", [None, 7, b"bytes"])
