@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from .._cli_json import jsonable
 from .._node_ended import NodeEnded
 from .._run import LiveRun
 from ..host._far import FarSideEnded
+from ._gone import while_there
 from ._headers import baggage_of, timeout_of, traceparent_of
 from ._service import Lifespan
 
@@ -58,7 +60,8 @@ class _Endpoints:
     async def ask(self, request: Request) -> Response:
         run, node, question, context = await self._message(request)
         timeout = timeout_of(request.headers, self.max_timeout)
-        reply = await run.ask(question, to=node, timeout=timeout or self.max_timeout, **context)
+        named = {"to": node, "timeout": timeout or self.max_timeout, **context}
+        reply = await while_there(request, partial(run.ask, question, **named))
         try:
             body = msgspec.json.encode(reply)
         except TypeError as error:

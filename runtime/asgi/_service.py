@@ -205,13 +205,12 @@ class Lifespan:
 def _told(result: WorkflowResult) -> str:
     report = result.drain
     if report is None:
-        return f"it had ended by itself: {result.status}"
+        return f"it had ended before: {result.status}: {result.reason}".removesuffix(": ")
     parts = ("acknowledged", "redelivered", "dead_lettered", "abandoned")
     told = ", ".join(f"{getattr(report, part)} {part.replace('_', '-')}" for part in parts)
     cut = f"; cut short: {', '.join(report.cut_short)}" if report.cut_short else ""
-    return (
-        f"drained in {report.seconds:.1f} s of {report.budget:.3g} s, {result.status}: {told}{cut}"
-    )
+    budget = round(report.budget, 1)
+    return f"drained in {report.seconds:.1f} s of {budget:g} s, {result.status}: {told}{cut}"
 
 
 def _loop_soon() -> Callable[[Callable[[], object]], object]:

@@ -117,6 +117,47 @@ async def test_a_body_of_unknown_length_is_counted() -> None:
     assert sent[0]["status"] == 413
 
 
+async def test_a_question_of_a_client_that_has_gone_is_given_up() -> None:
+    """X6: neither the request nor the question waits for a reply that nobody would hear."""
+    sent: list[Any] = []
+    gone = trio.Event()
+    messages = [{"type": "http.request", "body": b'{"item": "slow"}', "more_body": False}]
+
+    async def receive() -> dict[str, Any]:
+        if messages:
+            return messages.pop()
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async with serving() as (_, lifespan):
+        app = trouper.asgi.router(lifespan)
+        scope = {"type": "http", "method": "POST", "path": "/ask/price", "headers": []}
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(app, {**scope, "query_string": b""}, receive, send)
+            await trio.testing.wait_all_tasks_blocked()
+            assert not sent
+            gone.set()
+        assert sent[0]["status"] == 499
+        lifespan.run.cancel()
+
+
+async def test_a_message_has_the_deadline_of_its_request(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """A `Request-Timeout`, clamped: its handler is cut off then."""
+    async with serving(max_timeout=2.0) as (client, lifespan):
+        headers = {"Request-Timeout": "3600"}
+        answer = await client.post("/send/price", json={"item": "slow"}, headers=headers)
+        assert answer.status_code == 202
+        await trio.sleep(1.9)
+        assert lifespan.run.dead_letters() == ()
+        await trio.sleep(0.2)
+        assert [each.reason for each in lifespan.run.dead_letters()] == ["expired"]
+
+
 async def test_a_deadline_is_clamped(autojump_clock: trio.testing.MockClock) -> None:
     async with serving(max_timeout=2.0) as (client, _):
         began = trio.current_time()
