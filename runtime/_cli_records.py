@@ -60,7 +60,10 @@ config_app = App(
 
 _Root = Annotated[
     str | None,
-    Parameter(help="Folder of the workspace; else $TROUPER_HOME, else ./.trouper."),
+    Parameter(
+        help="Folder of the workspace; else $TROUPER_HOME, else storage.root as configured, "
+        "else ./.trouper."
+    ),
 ]
 _Json = Annotated[bool, Parameter(help="Print JSON.")]
 

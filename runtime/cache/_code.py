@@ -2,7 +2,8 @@
 
 Rule 1: compiled code counts, not text: comments, places and a file that is edited while this
 process runs change nothing.
-Rule 2: of what is installed only the name counts; of one's own code all that can be reached.
+Rule 2: of what is installed only the name counts; of one's own code all that can be reached, and of
+modules that are imported while it runs all there is.
 Rule 3: values are as they are when the hash is first asked for.
 """
 
@@ -20,6 +21,7 @@ from weakref import WeakKeyDictionary
 import attrs
 
 from ._canonical import Form, NotCacheable, kind_of, pack
+from ._imports import code_of, find_module, imports_in
 
 _INSTALLED = tuple(
     f"{sysconfig.get_path(key)}/" for key in ("stdlib", "platstdlib", "purelib", "platlib")
@@ -73,6 +75,12 @@ def _is_own(module: str | None) -> bool:
     file = getattr(sys.modules.get(module), "__file__", None)
     if file is None:  # typed in, or made by exec
         return module not in sys.builtin_module_names
+    return _is_own_place(file)
+
+
+def _is_own_place(file: str | None) -> bool:
+    if file is None:
+        return False
     place = str(Path(file).absolute())
     return not place.startswith(_INSTALLED) and not any(each in place for each in _PACKAGES)
 
@@ -90,6 +98,7 @@ class _Walk:
         """By id: the place in the order of visits, and the thing, so that no other gets its id."""
         self._told: set[tuple[int, str]] = set()
         """Names of modules."""
+        self._imported = set[str]()
 
     def _say(self, *parts: str) -> None:
         for part in parts:
@@ -133,6 +142,7 @@ class _Walk:
         for name in sorted(names & function.__globals__.keys()):
             self._say("global", name)
             self.visit(function.__globals__[name], names)
+        self._imports(function.__code__, str(function.__globals__.get("__package__") or ""))
         cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
         for name, cell in cells:
             self._say("closure", name)
@@ -151,6 +161,22 @@ class _Walk:
                 self._code(constant)
             else:
                 self._value(constant)
+
+    def _imports(self, code: types.CodeType, package: str) -> None:
+        """Hash the modules of one's own that code imports while it runs."""
+        for name in sorted(set(imports_in(code, package))):
+            if name in self._imported:
+                continue
+            self._imported.add(name)
+            spec = find_module(name)
+            if spec is None or not _is_own_place(spec.origin):
+                continue
+            found = code_of(spec)
+            if found is not None:
+                self._say("imported", name)
+                self._code(found)
+                inner = name if spec.submodule_search_locations else name.rpartition(".")[0]
+                self._imports(found, inner)
 
     def _module(self, module: types.ModuleType, names: frozenset[str]) -> None:
         self._say("module", module_name(module.__name__))

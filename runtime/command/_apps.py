@@ -59,7 +59,10 @@ assets_app = _app("assets", _ASSETS_HELP)
 
 Root = Annotated[
     str | None,
-    Parameter(help="Folder of the workspace; else $TROUPER_HOME, else ./.trouper."),
+    Parameter(
+        help="Folder of the workspace; else $TROUPER_HOME, else storage.root as configured, "
+        "else ./.trouper."
+    ),
 ]
 Json = Annotated[bool, Parameter(help="Print JSON.")]
 _Reference = Annotated[str, Parameter(name="ASSET", help="Its id or its name.")]

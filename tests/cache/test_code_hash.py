@@ -165,6 +165,66 @@ def test_two_equal_values_are_not_taken_for_two_others(monkeypatch: pytest.Monke
     assert len({of("3, 5, 3"), of("3, 5, 5"), of("[], [], 1"), of("[], (), 1")}) == 4
 
 
+PROGRAM = """
+    def task():
+        import json
+        from lib import tools
+        from lib.deep import thing as it, nothing_of_this_name
+        def inner():
+            import lib.other
+            import not_there.at_all
+        return tools.use(it)
+"""
+LIBRARY = {
+    "lib/__init__.py": "BASE = 1",
+    "lib/tools.py": "from . import below\nimport json\ndef use(n):\n    return below.LIMIT + n\n",
+    "lib/below.py": "LIMIT = 1",
+    "lib/deep.py": "thing = 3\nraise SystemExit('imported')",
+    "lib/other.py": "OTHER = 1",
+    "lib/broken.py": "def",
+    "lib/unused.py": "UNUSED = 1",
+}
+
+
+@pytest.mark.parametrize(
+    ("file", "counts"),
+    [(file, file != "lib/unused.py") for file in LIBRARY if file != "lib/broken.py"],
+)
+def test_modules_that_are_imported_while_it_runs_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, counts: bool
+) -> None:
+    """They, and what they import; and nothing is imported to find that out."""
+
+    def of(name: str, **changed: str) -> bytes:
+        folder = tmp_path / name
+        (folder / "lib").mkdir(parents=True)
+        for path, text in {**LIBRARY, **changed}.items():
+            (folder / path).write_text(text, encoding="utf-8")
+        with monkeypatch.context() as patch:
+            patch.syspath_prepend(folder)
+            found = hash_code(load(patch, PROGRAM).task)
+        assert not [each for each in sys.modules if each.partition(".")[0] == "lib"]
+        return found
+
+    assert of("one") == of("two")
+    changed = of("three", **{file: LIBRARY[file].replace("1", "2").replace("3", "4") + "\nX = 5"})
+    assert (changed != of("four")) is counts
+
+
+def test_imports_that_lead_nowhere_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_module.py").write_text("def", encoding="utf-8")
+    (tmp_path / "plain_module.py").write_text("", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    program = """
+        def task():
+            from ... import too_far
+            import sys, broken_module, plain_module.below
+    """
+    assert hash_code(load(monkeypatch, program).task)
+
+
 def test_it_is_the_same_in_every_process(tmp_path: Path) -> None:
     """Whatever the order in which this Python's sets come."""
     (tmp_path / "helpers.py").write_text(textwrap.dedent(HELPERS))
