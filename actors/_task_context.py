@@ -148,7 +148,7 @@ class TaskContext(Generic[StateT, DepsT, InputT]):
     def log(self, name: str) -> Any:
         """Return the log of that name, the same each time; None without a workspace."""
         try:  # asked for with each line: nothing is called where it is known
-            return self.run_context.kept[ASSETS].logs[name]  # type: ignore[union-attr]
+            return self.run_context.kept[ASSETS].logs[name]  # type: ignore[union-attr]  # caught
         except (AttributeError, KeyError, TypeError):  # no run, no workspace, a name that is new
             assets = assets_of(self.run_context)
             return None if assets is None else assets.log(name, self)
