@@ -13,6 +13,7 @@ from typing import Any, NoReturn, TypeGuard
 import msgspec
 
 from ._secret import Secret
+from ._typed_config import StructT, as_struct
 
 _PLAIN = (str, int, float, bool, bytes)
 _SCALARS = (
@@ -76,10 +77,13 @@ class ProfileConfig(Mapping[str, Any]):
         return len(self._data)
 
     def __eq__(self, other: object) -> bool:
-        """Compare the content with any mapping's; the name does not count, nor list or tuple."""
-        if not isinstance(other, Mapping):
+        """Compare the content with any mapping's; the name does not count, nor list or tuple.
+
+        `-` and `_` are as good as each other in keys here too.
+        """
+        if not _is_mapping(other):
             return NotImplemented
-        return bool(self.to_dict() == _thawed(other))
+        return bool(_spelt(self) == _spelt(other))
 
     __hash__ = None  # type: ignore[assignment]  # equal to dicts, which have none
 
@@ -105,6 +109,18 @@ class ProfileConfig(Mapping[str, Any]):
     def to_dict(self) -> dict[str, Any]:
         """Return a fresh copy of plain dicts and lists, which the caller may change."""
         return {key: _thawed(value) for key, value in self._data.items()}
+
+    def typed(self, schema: type[StructT]) -> StructT:
+        """Return it as an object of a schema, a `msgspec.Struct`, whose attributes have types.
+
+        It is a fresh object each time: whoever changes it changes it for nobody else. Keys that the
+        schema does not have are left out, unless it was made with `forbid_unknown_fields=True`.
+
+        Raises:
+            ValueError: a value is missing, or of another type; the text says where.
+        """
+        name = "config" if self._name is None else f"config of the profile {self._name!r}"
+        return as_struct(self, schema, name)
 
     def content_hash(self) -> str:
         """Return 32 hex digits that are equal for equal content, in every process and order.
@@ -159,13 +175,26 @@ def _thawed(value: Any) -> Any:
     return value
 
 
+def _spelt(value: Any) -> Any:
+    """Return plain dicts and lists whose keys are spelt in one way."""
+    if _is_mapping(value):
+        return {key: _spelt(each) for key, each in _spelt_items(value)}
+    if _is_list(value):
+        return [_spelt(each) for each in value]
+    return value
+
+
+def _spelt_items(value: Mapping[Any, Any]) -> Iterator[tuple[Any, Any]]:
+    spelt = {key: key.replace("-", "_") if isinstance(key, str) else key for key in value}
+    if len({*spelt.values()}) < len(spelt):  # two keys that differ in no more than that
+        spelt = {key: key for key in value}
+    return ((spelt[key], each) for key, each in value.items())
+
+
 def _packable(value: Any) -> Any:
     """Return what msgpack can hold, with other scalars tagged by type: a date is no str."""
     if _is_mapping(value):
-        spelt = {key: str(key).replace("-", "_") for key in value}
-        if len({*spelt.values()}) < len(spelt):  # two keys that differ in no more than that
-            spelt = {key: key for key in value}
-        return {spelt[key]: _packable(each) for key, each in value.items()}
+        return {key: _packable(each) for key, each in _spelt_items(value)}
     if _is_list(value):
         return [_packable(each) for each in value]
     if value is None or (type(value) in _PLAIN and not _is_long(value)):

@@ -3,12 +3,13 @@
 import datetime
 import decimal
 import uuid
-from collections.abc import Mapping
-from typing import Any, TypeVar, get_args
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar, cast
 
 import msgspec
 
 from ...actors._secret import Secret
+from ...actors._typed_config import kind_in, struct_in
 from ._merge import MARK, is_mapping
 from ._read import known_keys, wrong_type
 from ._secrets import mark_again, with_secrets, without_secrets
@@ -56,19 +57,26 @@ def _as_mark(secret: Secret) -> dict[str, Any]:
     return {MARK: secret.reveal()}
 
 
-def _spelt_as_fields(data: Mapping[str, Any], kind: Any, where: str, prefix: str) -> Any:
-    struct = _struct(kind)
-    if struct is None:
+def _spelt_as_fields(data: Any, kind: Any, where: str, prefix: str) -> Any:
+    if isinstance(data, list | tuple):
+        inner, place = kind_in(kind, Sequence), prefix.removesuffix(".")
+        members = cast("Sequence[Any]", data)
+        return [
+            _spelt_as_fields(each, inner, where, f"{place}[{at}].")
+            for at, each in enumerate(members)
+        ]
+    if not is_mapping(data):
         return data
+    struct = struct_in(kind)
+    if struct is None:
+        inner = kind_in(kind, Mapping)
+        return {
+            key: _spelt_as_fields(each, inner, where, f"{prefix}{key}.")
+            for key, each in data.items()
+        }
     found = known_keys(data, struct, where, prefix)
     kinds = {field.name: field.type for field in msgspec.structs.fields(struct)}
-    for key, value in found.items():
-        if is_mapping(value):
-            found[key] = _spelt_as_fields(value, kinds[key], where, f"{prefix}{key}.")
-    return found
-
-
-def _struct(kind: Any) -> type[msgspec.Struct] | None:
-    """Return the struct that a field may hold, also beside None."""
-    kinds = [each for each in (kind, *get_args(kind)) if isinstance(each, type)]
-    return next((each for each in kinds if issubclass(each, msgspec.Struct)), None)
+    return {
+        key: _spelt_as_fields(value, kinds[key], where, f"{prefix}{key}.")
+        for key, value in found.items()
+    }

@@ -105,6 +105,32 @@ def test_to_dict_gives_a_fresh_plain_copy() -> None:
     assert config.to_dict() == {"a": {"b": [1, [2]]}}
 
 
+SPELT = st.dictionaries(
+    st.sampled_from(["wd-x", "wd_x", "wd", "a-b-c", "a_b-c"]),
+    st.integers(0, 1) | st.dictionaries(st.sampled_from(["k-1", "k_1"]), st.integers(0, 1)),
+    max_size=2,
+)
+
+
+@given(SPELT, SPELT)
+def test_equality_and_hash_of_content_agree_on_how_keys_are_spelt(
+    one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    first, second = ProfileConfig(one), ProfileConfig(other)
+    is_equal = first == second
+    assert is_equal == (first.content_hash() == second.content_hash())
+    assert is_equal == (first == other) == (one == second)
+    if is_equal:
+        assert all(key in second and first[key] == second[key] for key in first)
+
+
+def test_keys_that_are_spelt_otherwise_are_equal() -> None:
+    assert ProfileConfig({"wd-x": {"k-1": [1]}}) == ProfileConfig({"wd_x": {"k_1": (1,)}})
+    assert ProfileConfig({"wd-x": 1}) == {"wd_x": 1}
+    assert ProfileConfig({"wd-x": 1, "wd_x": 2}) != {"wd_x": 2}
+    assert ProfileConfig({"wd-x": 1}) != {1: 1}
+
+
 def test_it_equals_what_has_its_content() -> None:
     config = ProfileConfig({"a": [1]}, name="x")
     assert config == ProfileConfig({"a": (1,)}, name="y")

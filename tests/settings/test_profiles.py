@@ -228,6 +228,11 @@ class Size(msgspec.Struct):
     h: int = 2
 
 
+class Shelf(msgspec.Struct):
+    by_name: dict[str, Size] = {}
+    layers: list[Size | None] = []
+
+
 class Settings(msgspec.Struct):
     lr: float
     batch_size: int = 32
@@ -250,6 +255,19 @@ def test_a_schema_checks_fills_in_and_types() -> None:
     assert isinstance(config["lr"], float)
     assert config.name == "p"
     assert found.struct(overrides=["size=null"]).size is None
+
+
+def test_a_schema_may_have_structs_in_mappings_and_lists() -> None:
+    data = {"by-name": {"a-b": {"w": 1}}, "layers": [{"w": 2}, None]}
+    found = Profiles([("file", data)], Shelf)
+    assert found.struct() == Shelf({"a-b": Size(1)}, [Size(2), None])
+    assert found.resolve().typed(Shelf) == found.struct()
+    for wrong, problem in (
+        ({"by-name": {"a-b": {"wide": 1}}}, r"unknown key 'by_name\.a-b\.wide'; known: 'w', 'h'"),
+        ({"layers": [{"wide": 1}]}, r"unknown key 'layers\[0\]\.wide'; known: 'w', 'h'"),
+    ):
+        with pytest.raises(ValueError, match=problem):
+            Profiles([("file", wrong)], Shelf).struct()
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,22 @@ their generic parameters" (task-context.md).
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any, TypedDict, assert_type
 
+import msgspec
+
 import trouper
 
 
 class State:
     total: int = 0
+
+
+class Model(msgspec.Struct, frozen=True):
+    lr: float = 1e-3
+
+
+class Settings(msgspec.Struct, frozen=True):
+    model: Model = Model()
+    names: tuple[str, ...] = ()
 
 
 class Deps:
@@ -42,6 +53,15 @@ async def typed(ctx: trouper.TaskContext[State, Deps, list[str]]) -> None:
     assert_type(ctx.deps, Deps)
     assert_type(ctx.inputs, list[str])
     ctx.state = State()  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+async def configured(ctx: trouper.TaskContext) -> None:
+    """With a schema all of the configuration has types."""
+    settings = ctx.config.typed(Settings)
+    assert_type(settings, Settings)
+    assert_type(settings.model.lr, float)
+    assert_type(settings.names, tuple[str, ...])
+    settings.model = Model()  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
 
 
 async def partly(ctx: trouper.TaskContext[State]) -> None:
