@@ -22,6 +22,7 @@ from . import (
     _restarts,
     _scale,
     _stops,
+    _streams,
     _tasks,
 )
 from ._bars import BARS, judge
@@ -49,6 +50,7 @@ CONTESTS: Mapping[str, Callable[[Scale], Contest]] = {
     "hosts_callers": _hosts.hosts_callers,
     "hosts_stream": _hosts.hosts_stream,
     "hosts_lateness": _hosts.hosts_lateness,
+    "streams_memory": _streams.streams_memory,
     "log_lines": _assets.log_lines,
     "artifact_save": _assets.artifact_save,
     "artifact_memory": _assets.artifact_memory,

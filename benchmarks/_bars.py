@@ -174,6 +174,15 @@ def _hosts() -> list[Bar]:
             unit="us",
         )
     )
+    bars.append(
+        Bar(
+            name="memory of a service with 1,000 clients of an event stream",
+            contest="streams_memory",
+            ours="trouper",
+            at_most=256.0,
+            unit="MiB",
+        )
+    )
     return bars
 
 
