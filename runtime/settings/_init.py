@@ -5,20 +5,24 @@ Later wins: defaults, the file, the environment, what `init` is given, `with_run
 
 import inspect
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any, Never
 
+from ...actors._secret import Secret
 from .._config_file import load_config
 from .._names import suggest
 from ._environment import FILE, override, refuse_unknown
 from ._read import checked, normalised
+from ._secrets import reveal_secrets
 from ._sections import DEFAULT_ROOT, Configuration, RunSection
 
 _NAME = "config.yaml"
 _initialised: Configuration | None = None
 _is_environment_checked = False
+_secrets: set[Secret] = set()
+"""Bound: those of the configurations that this process was given."""
 
 
 def init(
@@ -48,13 +52,14 @@ def init(
     refuse_unknown(os.environ)
     task = {"org": org, "project": project, "domain": domain}
     sections = {"run": run, "storage": storage, "logging": logging, "queues": queues}
-    given = normalised({"task": task, **sections}, "init()")
+    plain, secrets = reveal_secrets({"task": task, **sections}, "init()")
+    given = normalised(plain, "init()")
     checked(given, "init()")
     merged = override({}, os.environ)
     for name, section in given.items():
         said = {key: value for key, value in section.items() if value is not None}
         merged[name] = {**merged.get(name, {}), **said}
-    return hold(checked(merged, "init()"))
+    return hold(checked(merged, "init()"), secrets)
 
 
 def _nearest(name: str) -> str:
@@ -78,10 +83,12 @@ def init_from_config(path: str | PathLike[str] | None = None) -> Configuration:
     refuse_unknown(os.environ)
     found = Path(path) if path is not None else find_config(os.environ)
     where = "the environment" if found is None else str(found)
-    data = {} if found is None else normalised(_load(found, is_given=path is not None), where)
+    loaded = {} if found is None else _load(found, is_given=path is not None)
+    plain, secrets = reveal_secrets(loaded, where)
+    data = normalised(plain, where)
     if found is not None:
         checked(data, where)
-    return hold(checked(override(data, os.environ), where))
+    return hold(checked(override(data, os.environ), where), secrets)
 
 
 def _load(file: Path, *, is_given: bool) -> dict[str, Any]:
@@ -136,7 +143,17 @@ def forget() -> None:
     _initialised, _is_environment_checked = None, False
 
 
-def hold(configuration: Configuration) -> Configuration:
+def hold(configuration: Configuration, secrets: Iterable[Secret] = ()) -> Configuration:
+    """Have a configuration hold for this process; its secrets are masked for as long as it lasts.
+
+    A run may go on with those of an earlier one, so they stay.
+    """
     global _initialised
     _initialised = configuration
+    _secrets.update(secrets)
     return configuration
+
+
+def held_secrets() -> tuple[Secret, ...]:
+    """Return the secrets of what was configured."""
+    return tuple(_secrets)

@@ -1,12 +1,14 @@
 """Values that a configuration file marks as secret: `password: {secret: swordfish}`."""
 
+import functools
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
 
 from ...actors._secret import Secret
-from ._merge import MARK, is_list, is_mapping
+from ._merge import MARK, is_list, is_mapping, normal
 
 Path = tuple[str | int, ...]
 """Keys and places in lists, from the outermost."""
@@ -32,6 +34,31 @@ def _marked(value: Any, place: str) -> Any:
     if is_list(value):
         return [_marked(each, f"{place}[{at}]") for at, each in enumerate(value)]
     return value
+
+
+_MAY_BE_SECRET = ("env_vars", "custom_context")
+
+
+def reveal_secrets(
+    data: Mapping[str, Any], where: str
+) -> tuple[Mapping[str, Any], tuple[Secret, ...]]:
+    """Return the configuration of trouper with plain values in place of secrets, and the secrets.
+
+    Raises:
+        ValueError: one stands where it would be shown: in a label, say.
+    """
+    marked = with_secrets(data, where)
+    plain, paths = without_secrets(marked)
+    found: list[Secret] = []
+    for path in paths:
+        section, key = (normal(str(each)) for each in (*path, "")[:2])
+        if section != "run" or key not in _MAY_BE_SECRET or len(path) != 3:
+            raise ValueError(
+                f"{where}: {'.'.join(map(str, path))} can't be secret, for it is shown and "
+                "recorded; values in run.env_vars and run.custom_context can"
+            )
+        found.append(functools.reduce(operator.getitem, path, cast("Any", marked)))
+    return plain, tuple(found)
 
 
 def without_secrets(data: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[Path, ...]]:

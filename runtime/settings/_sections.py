@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from ...actors._run_context import Mode
+from ...actors._secret import MASK, mask_text
 
 DEFAULT_ROOT = ".trouper"
 
@@ -53,6 +55,10 @@ class RunSection(_Section, frozen=True):
     custom_context: dict[str, str] | None = None
     isolate: Literal["process"] | None = None
     workspace: str | bool | None = None
+
+    def __repr__(self) -> str:
+        shown = dict.fromkeys(self.env_vars, MASK) if self.env_vars else self.env_vars
+        return mask_text(super(RunSection, replace(self, env_vars=shown)).__repr__())
 
 
 class StorageSection(_Section, frozen=True):

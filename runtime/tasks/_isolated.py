@@ -24,6 +24,7 @@ from ...actors._run_context import RunContext
 from .._process import ProcessError
 from ..cache._use import KEY
 from ..logs._of_run import logs_of
+from ..settings._init import held_secrets
 from ..settings._merge import is_mapping
 from ..settings._sections import Configuration
 from ..store._records import ActionRecord
@@ -230,6 +231,7 @@ def _job(
             main=main_of_this(),
             modules=modules,
             configuration=configuration,
+            secrets=held_secrets(),
             mode=mode,
             parameters=values,
             call=call,

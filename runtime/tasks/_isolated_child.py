@@ -84,7 +84,7 @@ def _prepare(job: Job) -> TaskRun:
         _import_main(job.main)
     for name, file in job.modules:
         import_module_of(name, file)
-    hold(job.configuration)
+    hold(job.configuration, job.secrets)
     target, args, named = Reader(io.BytesIO(job.call)).load()
     runner = with_runcontext(job.mode, **job.parameters)  # type: ignore[arg-type]  # as it was given
     run = runner.prepare(target, args, named)

@@ -15,6 +15,7 @@ from typing import Any
 
 from attrs import frozen
 
+from ...actors._secret import Secret
 from .._process import NotPicklable, why_not_picklable
 from .._workflow import Workflow
 from ._bound_task import BoundTask
@@ -33,6 +34,8 @@ class Job:
     modules: tuple[tuple[str, str | None], ...]
     """Modules that the call needs, with their files: some can't be imported by name alone."""
     configuration: Any
+    secrets: tuple[Secret, ...]
+    """Of the configuration, to be masked there too."""
     mode: str | None
     parameters: dict[str, Any]
     call: bytes
