@@ -96,6 +96,45 @@ def test_the_text_between_the_marks_is_replaced_and_nothing_else() -> None:
         speed_table.put_into("a page without", "new")
 
 
+BESIDE = {
+    **RESULTS,
+    "rows": [{"name": "nested", "bar": ">= 10 x", "measured": 27.06, "verdict": "ok"}],
+    "contests": {
+        "one_by_one": {
+            "title": "300 tasks",
+            "unit": "us per task",
+            "baseline": "trouper",
+            "variants": {
+                "trouper": {"median": 25.25, "minimum": 20.0},
+                "the original": {"median": 1827.4, "minimum": 1247.3},
+            },
+        }
+    },
+}
+
+
+def test_figures_beside_the_original_have_a_place_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "original.json"
+    source.write_text(json.dumps(BESIDE))
+    (tmp_path / "docs").mkdir()
+    page = tmp_path / "docs" / "performance.md"
+    before = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    page.write_text(before, encoding="utf-8")
+    monkeypatch.setattr(speed_table, "ROOT", tmp_path)
+    speed_table.main(str(source))
+    after = page.read_text(encoding="utf-8")
+    assert "| nested | 27.06 x | >= 10 x | met |" in after
+    assert "| 300 tasks | trouper | 25.2 us per task | 20.0 |" in after
+    assert "| 300 tasks | the original | 1,827 us per task | 1,247 |" in after
+    assert "Measured with `make bench-peers`" in after
+    # Those of `make bench` stay as they are.
+    assert after.partition("## Beside the original")[0] == before.partition("## Beside")[0]
+    with pytest.raises(ValueError, match="make bench-peers"):
+        speed_table.figures({**BESIDE, "quick": True})
+
+
 def test_the_tool_writes_both_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = tmp_path / "latest.json"
     source.write_text(json.dumps(RESULTS))
