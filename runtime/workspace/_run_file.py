@@ -1,8 +1,8 @@
 """`run.json` in the folder of a run: all that is recorded of it, for people and for a move.
 
 The file is replaced whole, so nobody sees half of it: when an execution begins and when it ends.
-What tasks set as results in between stands in `results.jsonl`, a line each, until then; of two
-values of one name the later one counts, wherever it stands.
+What tasks set as results in between stands in `results.jsonl`, a line each, until then. Of two
+values of one name the later one counts: `run.json` says how much of that file it knows.
 """
 
 import errno
@@ -58,6 +58,8 @@ class _File(msgspec.Struct, frozen=True, kw_only=True):
     annotations: dict[str, str]
     results: dict[str, Any]
     results_set_at: dict[str, float]
+    results_known: int
+    """Bytes of `results.jsonl` that are in `results`."""
     executions: list[_Execution]
 
 
@@ -115,6 +117,13 @@ class ResultsFile:
             raise
         self._size += len(line)
 
+    def known(self) -> int:
+        """Return how many bytes of whole lines there are, all of which the database has."""
+        with self._guard:
+            if self._descriptor >= 0:
+                return self._size
+            return (_text(self._path) or b"").rfind(b"\n") + 1
+
     def close(self) -> None:
         """Let the file go; the next line opens it again."""
         with self._guard:
@@ -126,10 +135,13 @@ class ResultsFile:
 # -- writing --------------------------------------------------------------------------------------
 
 
-def tell_run(store: Store, key: RunKey, folder: Path, *, ended: int | None = None) -> None:
+def tell_run(
+    store: Store, key: RunKey, folder: Path, *, known: int = 0, ended: int | None = None
+) -> None:
     """Write what the database has of a run into its folder, which is made if it is not there.
 
     Args:
+        known: bytes of `results.jsonl` that the database has.
         ended: id of the execution that has ended just now, whose actions are written too.
 
     Raises:
@@ -142,7 +154,7 @@ def tell_run(store: Store, key: RunKey, folder: Path, *, ended: int | None = Non
     if ended is not None and last.actions is None:
         actions = store.actions.of(ended, most=_MOST_ACTIONS)
         _replace(folder / _actions_name(last.number), msgspec.json.Encoder().encode_lines(actions))
-    _replace(folder / NAME, msgspec.json.format(_encode(copy), indent=2) + b"\n")
+    _replace(folder / NAME, msgspec.json.format(_encode(copy, known), indent=2) + b"\n")
     if ended is not None:  # nobody adds to it any more
         with suppress(FileNotFoundError):
             os.unlink(folder / RESULTS)
@@ -152,7 +164,7 @@ def _actions_name(number: int) -> str:
     return f"actions-{number}.jsonl"
 
 
-def _encode(copy: RunCopy) -> bytes:
+def _encode(copy: RunCopy, known: int) -> bytes:
     key, last = copy.key, copy.executions[-1]
     return msgspec.json.encode(
         _File(
@@ -169,6 +181,7 @@ def _encode(copy: RunCopy) -> bytes:
             annotations=last.annotations,
             results={name: as_json(each.value) for name, each in copy.results.items()},
             results_set_at={name: each.at for name, each in copy.results.items()},
+            results_known=known,
             executions=[_as_file(key.name, each) for each in copy.executions],
         )
     )
@@ -258,10 +271,7 @@ def read_run(folder: Path) -> RunCopy | None:
             f"{str(path)!r} is no record of a run ({error}); put back what was there, or move the "
             "file away"
         ) from error
-    for name, result in _results_behind(folder / RESULTS):
-        known = results.get(name)
-        if known is None or result.at > known.at:
-            results[name] = result
+    results.update(_results_behind(folder / RESULTS, file.results_known))
     return RunCopy(
         key=RunKey(file.name, file.project, file.experiment),
         experiment_params=file.experiment_params,
@@ -302,11 +312,11 @@ def _packed(value: Any) -> bytes:
     return packed
 
 
-def _results_behind(path: Path) -> Sequence[tuple[str, ResultCopy]]:
+def _results_behind(path: Path, known: int) -> Sequence[tuple[str, ResultCopy]]:
     text = _text(path) or b""
     try:
         # What is behind the last newline was being written when its process was killed.
-        lines = _decode_results(text[: text.rfind(b"\n") + 1])
+        lines = _decode_results(text[known : text.rfind(b"\n") + 1])
         return [(each.key, ResultCopy(value=_packed(each.value), at=each.at)) for each in lines]
     except ValueError as error:
         raise ManifestDamaged(

@@ -114,7 +114,9 @@ class Tracked:
         with self._telling:
             self.is_told = True
             ended = self.claim.execution if is_over else None
-            tell_run(self.store, self.claim.key, self.assets.shelf.path, ended=ended)
+            known = 0 if is_over else self._results.known()  # before the database is read
+            folder = self.assets.shelf.path
+            tell_run(self.store, self.claim.key, folder, known=known, ended=ended)
 
     def _tell_soon(self) -> None:
         """Do so from the recorder's thread, if that was not done yet."""

@@ -2,11 +2,13 @@
 
 import shutil
 import tempfile
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from hypothesis import settings
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -134,6 +136,30 @@ class TheCatalogIsWhatTheManifestsSay(RuleBasedStateMachine):
         before = self.look(self.places[0])
         Catalog(self.places[1].store).rebuild()
         assert self.look(self.places[0]) == before
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=5))
+def test_versions_and_the_rebuild_do_not_depend_on_the_clock(jumps: list[float]) -> None:
+    begun = time.time()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        workspace(Path(folder, "ws")) as place,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        ctx = context_of(open_run_assets(place.run()))
+        for number, jump in enumerate(jumps, 1):
+            patch.setattr(time, "time", lambda jump=jump: begun + jump)
+            assert ctx.artifact.save("a", str(number)).version == number
+            assert ctx.checkpoint("c", data=number).version == number
+            assert ctx.find_asset("a").load() == str(number)
+            assert ctx.restore("c") == number
+        catalog = Catalog(place.store)
+        before = catalog.query_assets(order="name")
+        assert [each.version for each in before] == [*range(1, len(jumps) + 1)] * 2
+        catalog.rebuild()
+        assert catalog.query_assets(order="name") == before
+        assert ctx.find_asset("a").load() == str(len(jumps))
 
 
 TestCatalogModel = TheCatalogIsWhatTheManifestsSay.TestCase

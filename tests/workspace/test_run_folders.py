@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -130,10 +131,29 @@ def test_results_go_on_behind_what_a_killed_process_left(
     left.write_bytes(b'{"key": "old", "value": 1, "at": 1.0}\n{"key": "ha')
     with run.start() as run_context:
         run_context.results["new"] = 2
-        assert len(left.read_bytes().splitlines()) == 2
+        assert [json.loads(each)["key"] for each in left.read_bytes().splitlines()] == [
+            *("old", "new"),
+        ]
         there = copied(run, other)
         other.catalog.rebuild()
-        assert there.results == {"old": 1, "new": 2}
+        assert there.results == {"new": 2}  # what is older the database has, if it is so
+
+
+def test_the_result_that_was_set_last_counts_whatever_the_clock_says(
+    workspace: trouper.Workspace, other: trouper.Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = finished(workspace, n=1)
+    now = time.time()
+    with run.rerun() as run_context:
+        for number, at in enumerate((now + 9, now - 9, now - 99), 2):
+            monkeypatch.setattr(time, "time", lambda at=at: at)
+            run_context.results["n"] = number
+        there = copied(run, other)
+        other.catalog.rebuild()
+        assert there.results == run.results == {"n": 4}
+    lose_database(workspace)
+    workspace.catalog.rebuild()
+    assert run.results == {"n": 4}
 
 
 def test_a_task_that_goes_on_has_its_record_in_its_folder(workspace: trouper.Workspace) -> None:
