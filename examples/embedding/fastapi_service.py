@@ -2,8 +2,9 @@
 
     uvicorn fastapi_service:app         # in this folder; then open http://127.0.0.1:8000
 
-`POST /flow/send/validate` takes readings as JSON, `GET /flow/stream/window` gives the counts of
-each second. SIGTERM or Ctrl-C drains: what was accepted is counted before the process ends.
+`POST /readings` takes readings as JSON, one or a list, `GET /flow/stream/window` gives the counts
+of each second. SIGTERM or Ctrl-C drains: what was accepted is counted before the process ends, and
+the log says what became of it.
 """
 
 import logging
@@ -15,7 +16,7 @@ from typing import Any
 
 import msgspec
 import trio
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse
 
 import trouper
@@ -23,6 +24,8 @@ import trouper.asgi
 
 WINDOW = 1.0
 """Seconds."""
+SENSIBLE = (-50.0, 150.0)
+"""What a sensor can measure."""
 
 logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
 
@@ -32,6 +35,11 @@ class Reading(msgspec.Struct):
 
     sensor: str
     value: float
+
+
+ONE_OR_MORE: msgspec.json.Decoder[Reading | list[Reading]] = msgspec.json.Decoder(
+    Reading | list[Reading]
+)
 
 
 class Enriched(msgspec.Struct):
@@ -54,16 +62,17 @@ class Window(msgspec.Struct):
 workflow = trouper.Workflow("readings")
 
 
-@workflow.actor(capacity=256)
+@workflow.actor(capacity=256, max_attempts=1)
 async def validate(
     ctx: trouper.ActorContext[None, None, Reading, Reading],
 ) -> AsyncIterator[Reading]:
     """Let through what makes sense; what does not is a dead letter that says why."""
+    low, high = SENSIBLE
     async for reading in ctx:
-        if reading.value != reading.value:  # not a number
-            ctx.reject(f"{reading.sensor} has sent no number")
-            continue
-        yield reading
+        if low <= reading.value <= high:
+            yield reading
+        else:
+            ctx.reject(f"{reading.sensor} has measured {reading.value:g}")
 
 
 @workflow.actor(depends_on=[validate])
@@ -107,8 +116,16 @@ async def life(app: FastAPI) -> AsyncGenerator[dict[str, Any]]:
     """What the service itself has to do goes around the run, or inside of it."""
     async with lifespan(app) as state:
         yield state
-    if lifespan.result is not None:
-        logging.info("counted %d readings", lifespan.result.results.get("counted", 0))
+    result = lifespan.result
+    if result is not None and result.drain is not None:
+        for name, did in result.drain.actors.items():
+            logging.info(
+                "drain: %s acknowledged %d, gave up %d, left %d",
+                *(name, did.acknowledged, did.dead_lettered, did.abandoned),
+            )
+        counted = result.results.get("counted", 0)
+        refused = result.nodes["validate"].dead_lettered
+        logging.info("counted %d readings, refused %d", counted, refused)
 
 
 app = FastAPI(title="readings", lifespan=life)
@@ -124,6 +141,21 @@ new EventSource("/flow/stream/window").onmessage = event => {
   log.textContent = `${when}  ${w.readings}  ${JSON.stringify(w.by_level)}\\n` + log.textContent
 }
 </script>"""
+
+
+@app.post("/readings")
+async def ingest(request: Request) -> Response:
+    """Take readings; it waits while the graph is full. 202: they will be counted."""
+    try:
+        given = ONE_OR_MORE.decode(await request.body())
+    except msgspec.DecodeError as error:
+        return Response(str(error), status_code=422)
+    try:
+        for reading in given if isinstance(given, list) else [given]:
+            await lifespan.run.send(reading, to=validate)
+    except trouper.NodeEnded:
+        return Response("draining", status_code=503)
+    return Response(status_code=202)
 
 
 @app.get("/", response_class=HTMLResponse)
