@@ -147,7 +147,7 @@ class Lifespan:
         self.result = result = await run.wait()
         if self.is_ending:
             return
-        self._end_streams()
+        # Event streams end by themselves, after the last message.
         if result.status != "completed":
             log.error("workflow %s %s: %s", self.workflow.name, result.status, result.reason)
             if self._on_failure == "exit":
