@@ -86,6 +86,16 @@ def relaying() -> trouper.Workflow:
     return workflow
 
 
+async def side_by_side(*calls: Callable[[], Awaitable[object]]) -> None:
+    """Await calls at the same time, in whatever loop runs here."""
+    if sniffio.current_async_library() == "trio":
+        async with trio.open_nursery() as nursery:
+            for call in calls:
+                nursery.start_soon(call)
+    else:
+        await asyncio.gather(*(call() for call in calls))
+
+
 async def until(condition: Callable[[], object]) -> None:
     """Wait until something holds that happens in another loop: it has no event for this one."""
     turn = trio.lowlevel.checkpoint if sniffio.current_async_library() == "trio" else _turn

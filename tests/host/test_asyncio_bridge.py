@@ -4,12 +4,13 @@ import asyncio
 import contextvars
 import threading
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import pytest
 
 import trouper
-from harness.hosts import HOSTS, Host, run_in, until
+from harness.hosts import HOSTS, Host, run_in, side_by_side, until
 
 pytestmark = pytest.mark.parametrize("host", HOSTS)
 
@@ -225,3 +226,33 @@ def test_context_variables_and_the_node_s_context_are_seen_there(host: Host) -> 
         (1, ["pool"], {"user": "a"}, "look"),
         (2, ["pool"], {"user": "b"}, "look"),
     ]
+
+
+def test_interleaved_messages_of_two_runs_never_mix(host: Host) -> None:
+    """X1: each call sees the context of its own message, in a bridge that two runs share."""
+    workflow = trouper.Workflow("shared")
+
+    async def who(ctx: trouper.TaskContext, name: str) -> tuple[str, str, str]:
+        before = ctx.custom_context["user"]
+        await asyncio.sleep(0)
+        current = trouper.ctx()
+        assert current is not None
+        return name, before, current.custom_context["user"]
+
+    workflow.add(trouper.asyncio_bridge(who), concurrency=4)
+    answers: list[tuple[str, str, str]] = []
+
+    async def use_both(run: Any) -> None:
+        # There is one guest in a thread at most.
+        async with trouper.open(workflow, host=None if host == "trio" else "thread") as other:
+            runs: list[Any] = [run, other]
+
+            async def ask(number: int) -> None:
+                user = {"user": f"u{number}"}
+                asked = runs[number % 2].ask(f"u{number}", to="who", custom_context=user)
+                answers.append(await asked)
+
+            await side_by_side(*(partial(ask, number) for number in range(40)))
+
+    run_in(host, workflow, use_both)
+    assert sorted(answers) == sorted((f"u{n}", f"u{n}", f"u{n}") for n in range(40))

@@ -4,13 +4,14 @@ import asyncio
 import logging
 import threading
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import pytest
 import trio
 
 import trouper
-from harness.hosts import HOSTS, Host, run_in, until
+from harness.hosts import HOSTS, Host, run_in, side_by_side, until
 from trouper.runtime.host import _asyncio_side
 
 pytestmark = pytest.mark.parametrize("host", HOSTS)
@@ -175,6 +176,44 @@ def test_what_swallows_its_cancel_is_cancelled_again_then_abandoned_and_named(
         result = run_in(host, workflow, use)
     assert result.status == "cancelled"
     assert ("deaf ignored its cancel in asyncio for 0.01 s" in caplog.text) == (again == 3)
+
+
+def test_a_drain_waits_for_calls_under_way_then_gives_the_rest_back(host: Host) -> None:
+    """X25: what is done within the budget is acknowledged during the shutdown; the rest is not."""
+    begun, free = threading.Event(), threading.Event()
+    written: list[int] = []
+    seen = Seen()
+
+    async def write(number: int) -> None:
+        begun.set()
+        await until(free.is_set)
+        written.append(number)
+        if number == 3:
+            await seen.waits(number)
+
+    workflow = trouper.Workflow("draining")
+    workflow.add(trouper.asyncio_bridge(write))
+
+    async def use(run: Any) -> None:
+        for number in (1, 2, 3, 4):
+            await run.send(number, to="write")
+        await until(begun.is_set)
+
+        async def cut() -> None:
+            await until(lambda: run.status().status == "draining")
+            free.set()
+            await until(lambda: seen)
+            run.cancel("the time is up")
+
+        await side_by_side(partial(run.drain, 60), cut)
+
+    result = run_in(host, workflow, use)
+    assert written == [1, 2, 3]
+    assert seen == ["begun", "cancelled", "cleaned up"]
+    (edge,) = result.edges
+    assert (edge.sent, edge.acknowledged) == (4, 2)
+    assert result.nodes["write"].failed == 0
+    assert all(letter.attempts == () for letter in result.dead_letters)
 
 
 # -- sources ---------------------------------------------------------------------------------
