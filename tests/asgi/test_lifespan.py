@@ -179,6 +179,7 @@ async def test_a_stream_keeps_so_many_bytes() -> None:
         for length in (10, KEPT_BYTES // 2, KEPT_BYTES // 2, KEPT_BYTES + 1):
             await lifespan.run.send(length, to="text")
         await lifespan.run.drain()
+        await trio.testing.wait_all_tasks_blocked()  # it has read all of it
         # The newest is kept however long it is; it has pushed out all others.
         missed, kept = [lot async for lot in hub.events(f"{hub.epoch}-0")]
         assert missed == b"event: missed\ndata: 3\n\n"
@@ -194,5 +195,6 @@ async def test_a_lot_has_so_many_bytes() -> None:
         for length in (10, 20, LOT_BYTES, LOT_BYTES // 2, 30):
             await lifespan.run.send(length, to="text")
         await lifespan.run.drain()
+        await trio.testing.wait_all_tasks_blocked()
         lots = [lot.count(b"id: ") async for lot in hub.events(f"{hub.epoch}-0")]
     assert lots == [2, 1, 2]

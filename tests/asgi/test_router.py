@@ -218,6 +218,7 @@ async def test_who_returns_gets_what_it_has_missed() -> None:
         for number in (2, 3, -1):
             await lifespan.run.send(number, to="count")
         await lifespan.run.drain()
+        await trio.testing.wait_all_tasks_blocked()  # the hub has read all of it
         again = b"".join([lot async for lot in hub.events(last_id)]).decode()
         assert [line for line in again.split("\n") if line.startswith("data: ")][:2] == [
             "data: 2",
@@ -241,6 +242,7 @@ async def test_who_is_too_slow_is_told_how_much_it_missed() -> None:
         for number in range(1_030):
             await lifespan.run.send(number, to="count")
         await lifespan.run.drain()
+        await trio.testing.wait_all_tasks_blocked()
         first_id = f"{hub.epoch}-0"
         lots = [lot async for lot in hub.events(first_id)]
         assert lots[0] == b"event: missed\ndata: 6\n\n"

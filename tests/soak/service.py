@@ -98,7 +98,12 @@ def write_report(result: trouper.WorkflowResult) -> None:
         "status": result.status,
         "reason": result.reason,
         "seen": seen,
-        "letters": [each.envelope.payload.id for each in result.dead_letters],
+        "letters": [
+            # The reply to a client that has gone is a dead letter too.
+            each.envelope.payload.id
+            for each in result.dead_letters
+            if isinstance(each.envelope.payload, Item)
+        ],
         "letters_fallen_out": result.dead_letters_fallen_out,
         "failed": sum(node.failed for node in result.nodes.values()),
         "edges": result.edges,
