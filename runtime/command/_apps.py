@@ -4,9 +4,13 @@ What a command needs is loaded when it is called, as in `cli.py`.
 """
 
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
+
+if TYPE_CHECKING:
+    from ._assets import Wanted
 
 _WS_HELP = """\
 Make a workspace, and look at what is in it.
@@ -74,6 +78,25 @@ _Run = Annotated[str | None, Parameter(help="In the folder of this run.")]
 _Project = Annotated[str | None, Parameter(help="In this project only.")]
 _Experiment = Annotated[str | None, Parameter(help="In this experiment only.")]
 _Version = Annotated[int | None, Parameter(help="Another one than the newest.")]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class _Which:
+    """Options that choose among assets of one name."""
+
+    kind: _Kind = None
+    run: _Run = None
+    version: _Version = None
+    root: Root = None
+
+    def wanted(self) -> "Wanted":
+        from ._assets import Wanted
+
+        return Wanted(root=self.root, kind=self.kind, run=self.run, version=self.version)
+
+
+_ANY = _Which()
 
 
 def _print(lines: Iterable[str]) -> int:
@@ -163,72 +186,32 @@ def assets_ls(
 
 
 @assets_app.command(name="show", help="Show all that is known of an asset.")
-def assets_show(
-    asset: _Reference,
-    /,
-    *,
-    kind: _Kind = None,
-    run: _Run = None,
-    version: _Version = None,
-    root: Root = None,
-    json: Json = False,
-) -> int:
-    from ._assets import Wanted, show_lines
+def assets_show(asset: _Reference, /, *, which: _Which = _ANY, json: Json = False) -> int:
+    from ._assets import show_lines
 
-    wanted = Wanted(root=root, kind=kind, run=run, version=version)
-    return _print(show_lines(asset, wanted, as_json=json))
+    return _print(show_lines(asset, which.wanted(), as_json=json))
 
 
 @assets_app.command(name="path", help="Print where an asset lies.")
-def assets_path(
-    asset: _Reference,
-    /,
-    *,
-    kind: _Kind = None,
-    run: _Run = None,
-    version: _Version = None,
-    root: Root = None,
-    json: Json = False,
-) -> int:
-    from ._assets import Wanted, path_lines
+def assets_path(asset: _Reference, /, *, which: _Which = _ANY, json: Json = False) -> int:
+    from ._assets import path_lines
 
-    wanted = Wanted(root=root, kind=kind, run=run, version=version)
-    return _print(path_lines(asset, wanted, as_json=json))
+    return _print(path_lines(asset, which.wanted(), as_json=json))
 
 
 @assets_app.command(name="cat", help="Print what an asset holds; into a pipe byte by byte.")
-def assets_cat(
-    asset: _Reference,
-    /,
-    *,
-    kind: _Kind = None,
-    run: _Run = None,
-    version: _Version = None,
-    root: Root = None,
-    json: Json = False,
-) -> int:
-    from ._assets import Wanted, cat
+def assets_cat(asset: _Reference, /, *, which: _Which = _ANY, json: Json = False) -> int:
+    from ._assets import cat
 
-    cat(asset, Wanted(root=root, kind=kind, run=run, version=version), as_json=json)
+    cat(asset, which.wanted(), as_json=json)
     return 0
 
 
 @assets_app.command(name="lineage", help="Show what an asset was made from, and for what used.")
-def assets_lineage(
-    asset: _Reference,
-    /,
-    *,
-    kind: _Kind = None,
-    run: _Run = None,
-    version: _Version = None,
-    root: Root = None,
-    json: Json = False,
-) -> int:
-    from ._assets import Wanted
+def assets_lineage(asset: _Reference, /, *, which: _Which = _ANY, json: Json = False) -> int:
     from ._lineage import lineage_lines
 
-    wanted = Wanted(root=root, kind=kind, run=run, version=version)
-    return _print(lineage_lines(asset, wanted, as_json=json))
+    return _print(lineage_lines(asset, which.wanted(), as_json=json))
 
 
 def logs(

@@ -7,11 +7,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 import anyio
-import msgspec
 
+from ._address import Addressed
 from ._errors import StorageError
 from ._file import File, mime_of
-from ._location import Location, parse_location
+from ._location import parse_location
 from ._names import check_inner_path, check_value_name
 from ._places import current_action, current_places
 from ._storage import storage_of
@@ -19,25 +19,17 @@ from ._tree import Step, Tree, copy_out
 from ._writing import in_thread
 
 
-class Dir(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="trouper.Dir"):
+class Dir(Addressed, frozen=True, kw_only=True, tag_field="type", tag="trouper.Dir"):
     """A folder that lies somewhere else. This is its address, which tasks hand on.
 
     Make one with `Dir.save`, `Dir.create` or `Dir.existing`; each has an async form, with an `a`
     before its name. It is made of its files: folders in it that hold none are not kept.
     """
 
-    uri: str
-    """Its address, as of a `File`."""
-    size: int
-    """Bytes, of all files."""
     count: int
     """Files."""
     content_hash: str = ""
     """Of the paths and contents of all files; "" of one that was there already."""
-
-    def __post_init__(self) -> None:
-        if self.place.uri != self.uri:
-            raise ValueError(f"a Dir has an address as {self.place.uri!r}, not {self.uri!r}")
 
     # -- making one ------------------------------------------------------------------------------
 
@@ -130,25 +122,6 @@ class Dir(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="trou
         return cast("Dir", await in_thread(cls.existing, path))
 
     # -- what it is ------------------------------------------------------------------------------
-
-    @property
-    def place(self) -> Location:
-        return parse_location(self.uri, "a Dir")
-
-    @property
-    def name(self) -> str:
-        return self.place.name
-
-    @property
-    def path(self) -> Path:
-        """Where it is on this machine.
-
-        Raises:
-            StorageError: it is in a bucket.
-        """
-        if not self.place.is_local:
-            raise StorageError(f"{self.uri!r} has no path on this machine; call download()")
-        return self.place.local
 
     def __cache_key__(self) -> tuple[str, ...]:
         """Return what tells it from others: what is in it if that is known, not where it lies."""

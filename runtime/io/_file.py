@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, TextIO, cast
 
 import anyio
-import msgspec
 
+from ._address import Addressed
 from ._chunks import Chunk, chunks_of
-from ._errors import StorageError, ValueTooLarge
+from ._errors import ValueTooLarge
 from ._incoming import AsyncFileWriter, FileWriter
 from ._location import Location, parse_location
 from ._names import check_value_name
@@ -33,26 +33,18 @@ MOST_AT_ONCE = 64 << 20
 Data = Chunk | str | PathLike[str] | IO[bytes] | Iterable[bytes]
 
 
-class File(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="trouper.File"):
+class File(Addressed, frozen=True, kw_only=True, tag_field="type", tag="trouper.File"):
     """A file that lies somewhere else. This is its address, which tasks hand on; small, immutable.
 
     Make one with `File.save`, `File.create` or `File.existing`. Each has an async form, with an
     `a` before its name: `await File.asave(...)`.
     """
 
-    uri: str
-    """Its address: `file:///...`, `s3://...` or `gs://...`."""
-    size: int
-    """Bytes."""
     content_hash: str = ""
     """`sha256:` and 64 digits; "" of one that was there already, and was not read."""
     version: str = ""
     """Of one that was there already: another one when it was written anew."""
     mime: str = "application/octet-stream"
-
-    def __post_init__(self) -> None:
-        if self.place.uri != self.uri:
-            raise ValueError(f"a File has an address as {self.place.uri!r}, not {self.uri!r}")
 
     # -- making one ------------------------------------------------------------------------------
 
@@ -136,25 +128,6 @@ class File(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="tro
         return cast("File", await in_thread(lambda: cls.existing(path, mime=mime)))
 
     # -- what it is ------------------------------------------------------------------------------
-
-    @property
-    def place(self) -> Location:
-        return parse_location(self.uri, "a File")
-
-    @property
-    def name(self) -> str:
-        return self.place.name
-
-    @property
-    def path(self) -> Path:
-        """Where it is on this machine.
-
-        Raises:
-            StorageError: it is in a bucket.
-        """
-        if not self.place.is_local:
-            raise StorageError(f"{self.uri!r} has no path on this machine; call download()")
-        return self.place.local
 
     def exists(self) -> bool:
         """Return whether it is still there.
