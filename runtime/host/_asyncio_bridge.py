@@ -6,6 +6,7 @@ run's own; what waits for it in trio is supervised, cancelled and restarted like
 
 import functools
 import math
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import cached_property, partial
 from types import NoneType
@@ -44,7 +45,7 @@ class Settings:
     shutdown: float
 
 
-class Bridged(Generic[P]):
+class Bridged(ABC, Generic[P]):
     """What the two kinds of bridges have in common."""
 
     def __init__(self, fn: Callable[P, Any], shape: Shape, settings: Settings) -> None:
@@ -76,8 +77,8 @@ class Bridged(Generic[P]):
     def __repr__(self) -> str:
         return f"asyncio_bridge({self.__name__})"
 
-    def _body(self, *, has_input: bool) -> Callable[..., Awaitable[None]]:
-        raise NotImplementedError
+    @abstractmethod
+    def _body(self, *, has_input: bool) -> Callable[..., Awaitable[None]]: ...
 
     def _terms(self) -> "Terms":
         from ._asyncio_job import Terms

@@ -410,6 +410,39 @@ def test_types_are_checked_as_of_the_function_behind_it() -> None:
         workflow.check()
 
 
+def test_an_annotation_that_is_no_type_stops_nothing() -> None:
+    async def odd(x: "5", other: int = 1, *rest: str, more: int = 2) -> 6:  # type: ignore[valid-type]  # on purpose
+        return (x, other, rest, more)
+
+    workflow = trouper.Workflow("odd")
+    workflow.actor(trouper.asyncio_bridge(odd))
+
+    async def use(run: Any) -> None:
+        assert await run.ask("x", to="odd") == ("x", 1, (), 2)
+
+    run_in("trio", workflow, use)
+
+
+def test_the_context_there_tells_the_attempt_and_the_upstreams() -> None:
+    seen: list[Any] = []
+
+    async def load(ctx: trouper.TaskContext) -> int:
+        seen.append((ctx.attempt, ctx.upstreams))
+        if len(seen) == 1:
+            raise ValueError("once")
+        return 1
+
+    workflow = trouper.Workflow("telling")
+
+    @workflow.task
+    async def before() -> int:
+        return 1
+
+    workflow.task(depends_on=[before], restart="transient")(trouper.asyncio_bridge(load))
+    assert trouper.run(workflow, workspace=False).unwrap()["load"] == 1
+    assert seen == [(1, ("before",)), (2, ("before",))]
+
+
 async def test_it_is_refused_where_no_run_goes_on() -> None:
     with pytest.raises(RuntimeError, match="call it in the body of a node"):
         await trouper.asyncio_bridge(double)(1)
