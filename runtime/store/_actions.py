@@ -13,6 +13,7 @@ from ._limits import Limits
 from ._records import ActionRecord
 
 _NAMES = ActionRecord.__struct_fields__
+_CACHED, _INTERRUPTIBLE = map(_NAMES.index, ("is_cached", "interruptible"))
 INSERT = (
     f"INSERT INTO action ({', '.join(_NAMES)}) VALUES ({', '.join('?' * len(_NAMES))}) "
     "ON CONFLICT (execution, name) DO UPDATE SET "
@@ -102,20 +103,48 @@ class Actions:
         with self._connections.reading() as db:
             return actions_of(db, execution, most=most)
 
+    def lines(self, execution: int, *, most: int) -> bytes:
+        """Return them as lines of JSON."""
+        with self._connections.reading() as db:
+            return lines_of(_rows(db, execution, most))
+
+
+def lines_of(rows: Iterable[Sequence[Any]]) -> bytes:
+    """Return rows of actions as lines of JSON, as those of their records would be."""
+    # Without making records: a run waits for it at its end, and may have many.
+    return _encode_lines([_as_dict(row) for row in rows])
+
+
+_encode_lines = msgspec.json.Encoder().encode_lines
+
+
+def has_more(db: Database, execution: int, than: int) -> bool:
+    """Return whether an execution has more actions than so many."""
+    sql = "SELECT 1 FROM action WHERE execution = ? LIMIT 1 OFFSET ?"
+    return db.execute(sql, (execution, than)).fetchone() is not None
+
 
 def actions_of(db: Database, execution: int, *, most: int = -1) -> Sequence[ActionRecord]:
     """Return the actions of an execution; as `Actions.of`."""
-    rows = db.execute(
+    return [_record(row) for row in _rows(db, execution, most)]
+
+
+def _rows(db: Database, execution: int, most: int) -> Sequence[Sequence[Any]]:
+    return db.execute(
         f"SELECT {', '.join(_NAMES)} FROM action WHERE execution = ? ORDER BY started, name "
         "LIMIT ?",
         (execution, most),
-    )
-    return [_record(row) for row in rows.fetchall()]
+    ).fetchall()
 
 
 def values_of(record: ActionRecord) -> tuple[Any, ...]:
     """Return the values of `INSERT`."""
-    return tuple(map(storable, msgspec.structs.astuple(record)))
+    return tuple(
+        [
+            value if type(value) is not str or value.isascii() else storable(value)
+            for value in msgspec.structs.astuple(record)
+        ]
+    )
 
 
 def storable(value: Any) -> Any:
@@ -126,7 +155,10 @@ def storable(value: Any) -> Any:
 
 
 def _record(row: Sequence[Any]) -> ActionRecord:
+    return ActionRecord(**_as_dict(row))
+
+
+def _as_dict(row: Sequence[Any]) -> dict[str, Any]:
     found = dict(zip(_NAMES, row, strict=True))
-    for name in ("is_cached", "interruptible"):
-        found[name] = bool(found[name])
-    return ActionRecord(**found)
+    found["is_cached"], found["interruptible"] = bool(row[_CACHED]), bool(row[_INTERRUPTIBLE])
+    return found

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import msgspec
 from attrs import frozen
 
-from ._actions import INSERT, actions_of, values_of
+from ._actions import INSERT, actions_of, has_more, values_of
 from ._connections import Connections
 from ._database import Database
 from ._errors import NotTheSame
@@ -105,7 +105,7 @@ def copy_of(connections: Connections, key: RunKey) -> RunCopy | None:
             f"SELECT {', '.join(_COLUMNS)}, id FROM execution WHERE run = ? ORDER BY number",
             (run,),
         ).fetchall()
-        actions = [actions_of(db, each[-1], most=FEW_ACTIONS + 1) for each in executions]
+        actions = [_few_actions(db, each[-1]) for each in executions]
         results = db.execute(
             "SELECT key, value, set_at FROM result WHERE run = ? ORDER BY key", (run,)
         ).fetchall()
@@ -129,11 +129,14 @@ def _decoded(text: str | None) -> dict[str, Any] | None:
     return None if text is None else msgspec.json.decode(text)
 
 
-def _execution(row: Sequence[Any], actions: Sequence[ActionRecord]) -> ExecutionCopy:
+def _few_actions(db: Database, execution: int) -> Sequence[ActionRecord] | None:
+    return None if has_more(db, execution, FEW_ACTIONS) else actions_of(db, execution)
+
+
+def _execution(row: Sequence[Any], actions: Sequence[ActionRecord] | None) -> ExecutionCopy:
     data = dict(zip(_COLUMNS, row, strict=False))
     data.update((name, msgspec.json.decode(data[name])) for name in _JSON)
-    few = None if len(actions) > FEW_ACTIONS else actions
-    return ExecutionCopy(**data, actions=few)
+    return ExecutionCopy(**data, actions=actions)
 
 
 # -- taking in ------------------------------------------------------------------------------------

@@ -47,6 +47,8 @@ class Action:
     """Whether its result was taken from the cache, or from an equal call."""
     interruptible = False
     """As its task says, or the run."""
+    is_noted = False
+    """Whether it will be recorded, soon, how it stands."""
     mark = 0
     """Its number in the journal of a recorded run; 0: there is none."""
 

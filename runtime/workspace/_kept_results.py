@@ -23,8 +23,9 @@ class KeptResults(dict[str, Any]):
 
     def bind(self, tracked: "Tracked") -> None:
         """Record in this execution from now on; what earlier ones have set is here then."""
-        for key, value in tracked.store.results.all(tracked.claim.run).items():
-            super().__setitem__(key, value)
+        if tracked.claim.number > 1:
+            for key, value in tracked.store.results.all(tracked.claim.run).items():
+                super().__setitem__(key, value)
         self._tracked = tracked
 
     def unbind(self) -> None:

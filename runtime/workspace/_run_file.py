@@ -152,8 +152,8 @@ def tell_run(
         return
     last = copy.executions[-1]
     if ended is not None and last.actions is None:
-        actions = store.actions.of(ended, most=_MOST_ACTIONS)
-        _replace(folder / _actions_name(last.number), msgspec.json.Encoder().encode_lines(actions))
+        lines = store.actions.lines(ended, most=_MOST_ACTIONS)
+        _replace(folder / _actions_name(last.number), lines)
     _replace(folder / NAME, msgspec.json.format(_encode(copy, known), indent=2) + b"\n")
     if ended is not None:  # nobody adds to it any more
         with suppress(FileNotFoundError):

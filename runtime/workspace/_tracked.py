@@ -37,6 +37,9 @@ _MOST_DIRTY = 200_000
 class Recordable(Protocol):
     """What can say how it stands."""
 
+    is_noted: bool
+    """Whether it waits to be asked."""
+
     def as_record(self, execution: int) -> ActionRecord: ...
 
 
@@ -73,7 +76,7 @@ class Tracked:
     _recorder: Recorder = field(init=False)
     _telling: threading.Lock = field(factory=threading.Lock, init=False)
     _results: ResultsFile = field(init=False)
-    _dirty: deque[Recordable] = field(factory=lambda: deque(maxlen=_MOST_DIRTY), init=False)
+    _dirty: deque[Recordable] = field(factory=deque[Recordable], init=False)
 
     def __attrs_post_init__(self) -> None:
         self.store = self.workspace.store
@@ -90,6 +93,11 @@ class Tracked:
 
     def note(self, action: Recordable) -> None:
         """Have it recorded how an action stands, soon."""
+        if action.is_noted:
+            return  # it will be asked, and then say this too
+        if len(self._dirty) >= _MOST_DIRTY:
+            self._dirty.popleft().is_noted = False
+        action.is_noted = True
         self._dirty.append(action)
         if not self._recorder.is_awake:
             self._recorder.rouse()
@@ -150,11 +158,11 @@ class Tracked:
     def _collect(self) -> Iterator[ActionRecord]:
         self._tell_soon()
         dirty, execution = self._dirty, self.claim.execution
-        newest: dict[int, Recordable] = {}
         while dirty:
             action = dirty.popleft()
-            newest[id(action)] = action
-        yield from (each.as_record(execution) for each in newest.values())
+            # First this: what becomes of it from here on is noted anew.
+            action.is_noted = False
+            yield action.as_record(execution)
         if self.look is not None:
             yield from self.look(execution)
 
