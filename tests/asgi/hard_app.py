@@ -64,9 +64,10 @@ async def held(ctx: trouper.ActorContext[None, None, Job, None]) -> None:
 
 @workflow.actor
 async def stuck(ctx: trouper.ActorContext[None, None, Job, None]) -> None:
-    """Never get on."""
+    """Never get on, not when the run drains either."""
     async for _ in ctx:
-        log.info("it is stuck")
+        await ctx.stopping.wait()
+        log.info("stuck while it drains")
         await trio.sleep_forever()
 
 
