@@ -9,6 +9,7 @@ from ._cli_text import columns, count, plain
 from ._graph_check import GraphError
 from ._node import Node
 from ._workflow import Workflow
+from .host._asyncio_bridge import Bridged
 
 
 def ensure_valid(target: str, workflow: Workflow) -> None:
@@ -62,6 +63,8 @@ def _kind(node: Node) -> str:
 def what_restarts(node: Node) -> str:
     """Return whether incarnations share one object or get a fresh one each."""
     label = plain(node.shape.label)
+    if isinstance(node.obj, Bridged):
+        return f"function {plain(node.obj.__name__)} in asyncio: called anew, fresh state"
     if node.shape.entry == "call":
         return f"function {label}: called anew, fresh state"
     if node.shape.is_factory:

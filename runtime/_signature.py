@@ -162,7 +162,8 @@ def _shape_of_function(function: Function, as_kind: Kind | None) -> Shape:
 
 def _read_function(function: Function) -> _Callable:
     plain = cast("Function", _without_partials(function))
-    name = plain.__qualname__ if inspect.isroutine(plain) else type(plain).__qualname__
+    # An object has no such name, unless it was made of a function by `functools.wraps`.
+    name: str = getattr(plain, "__qualname__", type(plain).__qualname__)
     body = plain if inspect.isroutine(plain) else type(plain).__call__
     return _read(function, body, name.rpartition("<locals>.")[2], None)
 

@@ -12,6 +12,8 @@ log = logging.getLogger("trouper")
 
 BUDGET = 5.0
 """Seconds that what is left in the loop has to end when the run has."""
+PATIENCE = 10.0
+"""Seconds that the end of the loop's thread is waited for."""
 
 
 class OwnLoop:
@@ -38,10 +40,10 @@ class OwnLoop:
     async def close(self) -> None:
         """End what is left there, and the thread; one that hangs is abandoned, and named."""
         self.side.post(self._loop.stop)
-        with trio.move_on_after(2 * BUDGET) as scope:
+        with trio.move_on_after(PATIENCE) as scope:
             await self._over.wait()
         if scope.cancelled_caught:
-            log.warning("the thread of asyncio blocks for %g s and is abandoned", 2 * BUDGET)
+            log.warning("the thread of asyncio blocks for %g s and is abandoned", PATIENCE)
         else:
             self._thread.join()
 

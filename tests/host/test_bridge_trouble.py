@@ -4,6 +4,7 @@ import asyncio
 import functools
 import threading
 from collections.abc import AsyncIterator, Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import trio
 
 import trouper
 from harness.hosts import HOSTS, Host, run_in, until
+from trouper.runtime.cli import main
 from trouper.runtime.host import _own_loop
 
 each_host = pytest.mark.parametrize("host", HOSTS)
@@ -179,7 +181,7 @@ def test_what_is_deaf_in_the_run_s_own_loop_is_named(
 def test_a_loop_of_its_own_that_blocks_does_not_hold_up_the_end_of_the_run(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(_own_loop, "BUDGET", 0.01)
+    monkeypatch.setattr(_own_loop, "PATIENCE", 0.01)
     released = threading.Event()
     threads: list[threading.Thread] = []
 
@@ -191,7 +193,7 @@ def test_a_loop_of_its_own_that_blocks_does_not_hold_up_the_end_of_the_run(
     workflow = trouper.Workflow("blocking")
     workflow.task(trouper.asyncio_bridge(block))
     assert trouper.run(workflow, workspace=False).status == "completed"
-    assert "the thread of asyncio blocks for 0.02 s and is abandoned" in caplog.text
+    assert "the thread of asyncio blocks for 0.01 s and is abandoned" in caplog.text
     released.set()
     threads[0].join()
 
@@ -242,11 +244,11 @@ def test_tasks_that_call_tasks_may_call_it() -> None:
     assert tuple(run.outputs())[:2] == (2, 4)
     assert run.outputs()[3] == 1
 
-    async def main() -> tuple[int, int]:
+    async def go() -> tuple[int, int]:
         run = await trouper.with_runcontext(workspace=False).run.aio(outer_task)
         return run.outputs()[2], id(asyncio.get_running_loop())
 
-    there, here = asyncio.run(main())
+    there, here = asyncio.run(go())
     assert there == here
 
 
@@ -443,6 +445,24 @@ def test_the_context_there_tells_the_attempt_and_the_upstreams() -> None:
     assert seen == [(1, ("before",)), (2, ("before",))]
 
 
+def test_the_check_names_the_function_behind_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "bridged.py"
+    file.write_text(
+        "import trouper\n"
+        "wf = trouper.Workflow('bridged')\n"
+        "async def consume():\n    yield 1\n"
+        "wf.actor(trouper.asyncio_bridge(consume))\n"
+    )
+    assert main(["check", str(file)]) == 0
+    assert "function consume in asyncio: called anew, fresh state" in capsys.readouterr().out
+    workflow = trouper.Workflow("unfed")
+    workflow.task(trouper.asyncio_bridge(double))
+    with pytest.raises(trouper.GraphError, match=r"'double' can't be called: double\("):
+        workflow.check()
+
+
 async def test_it_is_refused_where_no_run_goes_on() -> None:
     with pytest.raises(RuntimeError, match="call it in the body of a node"):
         await trouper.asyncio_bridge(double)(1)
@@ -451,11 +471,11 @@ async def test_it_is_refused_where_no_run_goes_on() -> None:
 
 
 def test_it_is_refused_in_asyncio_itself() -> None:
-    async def main() -> None:
+    async def go() -> None:
         with pytest.raises(RuntimeError, match="in asyncio, await double itself"):
             await trouper.asyncio_bridge(double)(1)
 
-    asyncio.run(main())
+    asyncio.run(go())
 
 
 def test_what_is_read_is_entered_once_and_read_inside() -> None:
