@@ -6,8 +6,10 @@ Twenty rounds of `kill -9`; `make soak` goes on for TROUPER_SOAK_SECONDS, 200 ro
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ import pytest
 import trouper
 from harness.assets import Place, context_of, workspace
 from harness.command import PATIENCE
+from harness.killed import rounds_at
 from trouper.runtime.assets._catalog import Catalog
 from trouper.runtime.assets._run_assets import open_run_assets
 
@@ -93,35 +96,6 @@ def test_eight_processes_at_once_lose_nothing(tmp_path: Path) -> None:
 
 # -- kill -9 --------------------------------------------------------------------------------------
 
-WORK = """
-from trouper.runtime.store._records import NewRun
-
-with workspace(root) as place:
-    store = place.store
-    claim = store.start(NewRun(name="r", project="p", experiment="e", target="t"))
-    assets = open_run_assets(place.run(), execution=claim.number)
-    context = context_of(assets)
-    log = context.log("log")
-    say("begun", claim.number)
-    number = 0
-    while True:
-        number += 1
-        key = f"{claim.number}-{number}"
-        asset = context.artifact.save("a", (part for part in [key.encode() * 3000] * 2))
-        say("artifact", asset.id)
-        say("checkpoint", context.checkpoint("c", data=key).id)
-        store.results.set(claim, key, number)
-        say("result", key)
-        log.append(key + " " + "x" * (number * 50 % 9000))
-        if number % 3 == 0:
-            log.flush()
-            say("line", key)
-        if number % 7 == 0:
-            assets.close()
-            say("closed", key)
-"""
-"""Does everything over and over, and tells what is on disk. Its process is killed."""
-
 
 def rounds() -> Iterator[tuple[int, random.Random]]:
     until = time.monotonic() + SECONDS
@@ -131,24 +105,17 @@ def rounds() -> Iterator[tuple[int, random.Random]]:
         yield number, random.Random(number)
 
 
-def killed_after(root: Path, lines: int, number: int) -> dict[str, list[str]]:
-    """Run until so many things were said, kill it, and return what was said."""
-    process = start(WORK, root, number)
-    assert process.stdout is not None
-    said: dict[str, list[str]] = {}
-    try:
-        for _ in range(lines):
-            kind, what = process.stdout.readline().split()
-            said.setdefault(kind, []).append(what)
-    finally:
-        process.kill()  # wherever it is by now
-        out, _ = process.communicate()
-    # The last line may be half a line: then nobody was told anything.
-    for words in out.splitlines()[: -1 if not out.endswith("\n") else None]:
-        kind, what = words.split()
-        said.setdefault(kind, []).append(what)
-    assert said["begun"] == [str(number)]
-    return said
+def check_run(root: Path, said: dict[str, list[str]], number: int) -> None:
+    """What was said stands in the folder too, which another workspace takes in."""
+    place = "projects/p/experiments/e/runs/r"
+    with tempfile.TemporaryDirectory() as folder, trouper.Workspace(folder) as other:
+        shutil.copytree(
+            root / place, other.path / place, ignore=shutil.ignore_patterns("artifacts", "ch*")
+        )
+        other.catalog.rebuild()
+        run = other.find_run("r")
+        assert set(said.get("result", ())) <= set(run.results)
+        assert [each.error_code for each in run.executions()] == ["ProcessLost"] * number
 
 
 def check(root: Path, said: dict[str, list[str]]) -> None:
@@ -187,9 +154,13 @@ def _check_assets(place: Place, catalog: Catalog, said: dict[str, list[str]]) ->
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(max(600, SECONDS + 1200))
+@pytest.mark.timeout(max(600, SECONDS + 3600))
 def test_what_was_acknowledged_survives_any_kill(tmp_path: Path) -> None:
-    """F9, F10, F14, F15."""
-    for number, rng in rounds():
-        said = killed_after(tmp_path, rng.choice([1, 2, 3, 4, rng.randint(5, 60)]), number)
-        check(tmp_path, said)
+    """F9, F10, F14, F15, F21."""
+    with rounds_at(tmp_path) as processes:
+        for number, rng in rounds():
+            words = rng.choice([1, 2, 3, 4, rng.randint(5, 60)])
+            said = processes.killed_after(words, number)
+            assert said["begun"] == [str(number)]
+            check(tmp_path, said)
+            check_run(tmp_path, said, number)
