@@ -171,7 +171,11 @@ def check_parameters(mode: Mode | None, given: Mapping[str, Any]) -> Parameters:
             "'.' and '+', and begins with a letter or digit"
         )
     if "name" in values:
-        RunContext(run_name=values["name"])  # checks it (known fault F31)
+        try:
+            RunContext(run_name=values["name"])  # checks it (known fault F31)
+        except (TypeError, ValueError) as problem:
+            # By the name that it has here.
+            raise type(problem)(str(problem).replace("run_name", "name", 1)) from None
     return Parameters(values)
 
 

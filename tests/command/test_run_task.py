@@ -259,7 +259,7 @@ def test_stars_and_positions(trouper_command: Call, path: Path) -> None:
         (["rot", "--n", "1"], ["has no task or workflow 'rot'; did you mean 'root'?"]),
         (["number"], ["number in flags_under_test.py is of type int, neither"]),
         (["--n", "1", "root"], ["Unknown option: --n", "see: trouper run --help"]),
-        (["root", "--n=1", "--name", "../x"], ["run_name can't be '../x'"]),
+        (["root", "--n=1", "--name", "../x"], ["name can't be '../x'"]),
         (["root", "--n=1", "--mode", "bogus"], ["mode can't be 'bogus'; choose one of: local"]),
         (["root", "--n=1", "--label", "x"], ["--label 'x' has no key or no '='"]),
         (["root", "--n=1", "--env", "=x"], ["--env '=x' has no key or no '='"]),

@@ -37,6 +37,25 @@ def test_a_run_that_was_taken_for_dead_fails(tmp_path: Path) -> None:
         trouper.with_runcontext(name="r", workspace=tmp_path).run(sleeps)
 
 
+def test_when_too_many_wait_the_oldest_falls_out_until_it_is_noted_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trouper.runtime.workspace._tracked._MOST_DIRTY", 2)
+
+    @env.task(name="calls")
+    async def calls() -> int:
+        return sum([await one() for _ in range(20)])
+
+    run = trouper.with_runcontext(name="r", workspace=tmp_path).run(calls)
+    assert run.outputs() == (20,)
+    recorded = {
+        each.name: each.phase for each in trouper.Workspace(tmp_path).find_run("r").actions().walk()
+    }
+    # Its end is noted last, although it waited from its beginning on.
+    assert recorded["calls"] == "completed"
+    assert recorded["calls/one-20"] == "completed"
+
+
 def test_what_cannot_be_kept_track_of_is_recorded_as_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
