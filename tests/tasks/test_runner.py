@@ -223,7 +223,7 @@ def test_a_name_is_made_that_sorts_and_can_be_read() -> None:
 @pytest.mark.parametrize("name", ["", "../../x", "a/b", "a b", ".hidden", "x" * 129, "ü"])
 def test_names_that_escape_are_refused(name: str) -> None:
     """F31"""
-    with pytest.raises(ValueError, match="^name can't be"):
+    with pytest.raises(ValueError, match=r"^name can't be"):
         trouper.with_runcontext(name=name)
 
 
