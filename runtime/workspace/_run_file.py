@@ -88,6 +88,7 @@ class ResultsFile:
         self._guard = threading.Lock()
         self._descriptor = -1
         self._size = 0
+        self._pid = os.getpid()
 
     def append(self, key: str, packed: bytes, at: float) -> None:
         """Write a result that the database has. It survives `kill -9` when this returns.
@@ -96,6 +97,8 @@ class ResultsFile:
             StoreError: it can't be written.
         """
         line = msgspec.json.encode(_Line(key, as_json(packed), at)) + b"\n"
+        if self._pid != os.getpid():  # forked: the lock may be held, and the file is the parent's
+            self._guard, self._descriptor, self._pid = threading.Lock(), -1, os.getpid()
         with self._guard:
             try:
                 self._write(line)

@@ -156,6 +156,23 @@ def test_the_result_that_was_set_last_counts_whatever_the_clock_says(
     assert run.results == {"n": 4}
 
 
+def test_a_forked_process_sets_results_too(workspace: trouper.Workspace) -> None:
+    run = run_at(workspace)
+    with run.start() as run_context:
+        run_context.results["parent"] = 1
+        child = os.fork()
+        if child == 0:
+            try:
+                run_context.results["child"] = 2
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
+        run_context.results["parent"] = 3
+        lines = (run.path / "results.jsonl").read_bytes().splitlines()
+        assert [json.loads(each)["value"] for each in lines] == [1, 2, 3]
+    assert run.results == {"child": 2, "parent": 3}
+
+
 def test_a_task_that_goes_on_has_its_record_in_its_folder(workspace: trouper.Workspace) -> None:
     env = trouper.TaskEnvironment("env")
     seen: list[dict[str, Any]] = []
