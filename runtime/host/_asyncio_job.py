@@ -65,14 +65,12 @@ class Job:
         task.set_name(self.terms.name)
         # Not at the end of `_go`, which a task that is cancelled early does not even begin.
         task.add_done_callback(self._note_end)
-        if self._was_cancelled:
-            task.cancel()
 
     def cancel(self) -> None:
         """Cancel it, again if it goes on."""
         self._was_cancelled = True
-        if self._task is not None:
-            self._task.cancel()
+        assert self._task is not None  # what is posted is done in order
+        self._task.cancel()
 
     async def _go(self) -> None:
         try:
@@ -182,8 +180,6 @@ class Feed(Job):
 
     def stop(self) -> None:
         """End it: at its `yield`, or by a cancel where it waits for something of its own."""
-        if self._is_stopping:
-            return
         self._is_stopping = True
         if self._waits:
             self._go_on()
