@@ -13,14 +13,14 @@ from pathlib import Path
 
 from attrs import Factory, define
 
-from ..store._errors import NotTheSame
+from ..store._errors import NotTheSame, StoreError
 from ..store._records import RunKey
 from ..store._run_copies import TakenIn, executions_in, forget, runs_that_ended, take_in
 from ..store._store import Store
 from ..workspace._journal import FOLDER as JOURNALS
 from ..workspace._names import check_run_id, folder_of, key_of_run, name_of
 from ..workspace._run_file import NAME as RUN_FILE
-from ..workspace._run_file import read_actions, read_run
+from ..workspace._run_file import read_actions, read_run, tell_run
 from ._errors import ManifestDamaged
 from ._manifest import MANIFEST
 from ._rebuilt import Rebuilt
@@ -108,9 +108,15 @@ class Rebuild:
 
     def _forget(self) -> Iterator[str]:
         for key in runs_that_ended(self.store.connections):
-            is_gone = partial(_is_gone, self.root / key_of_run(key) / RUN_FILE)
-            if is_gone() and (self.dry or forget(self.store.connections, key, is_gone)):
-                yield str(key)
+            folder = self.root / key_of_run(key)
+            is_gone = partial(_is_gone, folder)
+            if is_gone():
+                if self.dry or forget(self.store.connections, key, is_gone):
+                    yield str(key)
+            elif _is_gone(folder / RUN_FILE) and not self.dry:
+                # The disk was full, say, when it was to be written.
+                with suppress(StoreError):
+                    tell_run(self.store, key, folder)
 
     def _journals(self) -> Iterator[tuple[int, int]]:
         """Give run and execution, by their rows, of all journals."""

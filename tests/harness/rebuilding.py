@@ -1,5 +1,7 @@
 """All that a workspace answers, so that two of them can be compared."""
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -64,3 +66,29 @@ def lose_database(workspace: trouper.Workspace) -> None:
     workspace.close()
     for each in Path(workspace.path).glob("trouper.db*"):
         each.unlink()
+
+
+def run_at(workspace: trouper.Workspace, name: str = "r") -> trouper.Run:
+    """Return a run of one experiment."""
+    return workspace.project("p").experiment("e").run(id=name)
+
+
+def finished(workspace: trouper.Workspace, name: str = "r", **results: Any) -> trouper.Run:
+    """Execute it once more, with these results."""
+    run = run_at(workspace, name)
+    with run.start() if run.phase == "pending" else run.rerun() as run_context:
+        run_context.results.update(results)
+    return run
+
+
+def copied(run: trouper.Run, to: trouper.Workspace, name: str = "r") -> trouper.Run:
+    """Copy its folder into another workspace."""
+    there = run_at(to, name)
+    shutil.copytree(run.path, there.path, dirs_exist_ok=True)
+    return there
+
+
+def file_of(run: trouper.Run) -> dict[str, Any]:
+    """Return what its `run.json` holds."""
+    told: dict[str, Any] = json.loads((run.path / "run.json").read_bytes())
+    return told

@@ -12,11 +12,9 @@ import pytest
 import trio
 
 import trouper
-from harness.rebuilding import lose_database, told_of_run
-from trouper.errors import NotTheSame, StoreFull
+from harness.rebuilding import copied, file_of, finished, lose_database, run_at, told_of_run
+from trouper.errors import StoreFull
 from trouper.runtime.workspace import _run_file
-
-MOVED = "moved"
 
 
 @pytest.fixture
@@ -31,23 +29,6 @@ def other(tmp_path: Path) -> Iterator[trouper.Workspace]:
         yield place
 
 
-def run_at(workspace: trouper.Workspace, name: str = "r") -> trouper.Run:
-    return workspace.project("p").experiment("e").run(id=name)
-
-
-def finished(workspace: trouper.Workspace, name: str = "r", **results: Any) -> trouper.Run:
-    run = run_at(workspace, name)
-    with run.start() if run.phase == "pending" else run.rerun() as run_context:
-        run_context.results.update(results)
-    return run
-
-
-def copied(run: trouper.Run, to: trouper.Workspace, name: str = "r") -> trouper.Run:
-    there = run_at(to, name)
-    shutil.copytree(run.path, there.path, dirs_exist_ok=True)
-    return there
-
-
 def flush() -> None:
     """Do what the thread of the recorder does a moment after a run has begun."""
     context = trouper.ctx()
@@ -55,11 +36,6 @@ def flush() -> None:
     assert context.run_context is not None
     assert context.run_context.workspace is not None
     context.run_context.workspace.store.recorder.flush()
-
-
-def file_of(run: trouper.Run) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads((run.path / "run.json").read_bytes())
-    return told
 
 
 # -- what the files tell --------------------------------------------------------------------------
@@ -225,166 +201,3 @@ def test_a_result_that_the_folder_does_not_take_is_an_error(
         assert (run.path / "results.jsonl").read_bytes() == before
         run_context.results["b"] = 3
     assert run.results == {"a": 1, "b": 3}
-
-
-# -- clashes --------------------------------------------------------------------------------------
-
-
-def test_another_run_of_the_same_name_is_refused_and_neither_is_lost(
-    workspace: trouper.Workspace, other: trouper.Workspace
-) -> None:
-    mine, theirs = finished(workspace, mine=1), finished(other, theirs=1)
-    told = told_of_run(theirs)
-    os.rename(theirs.path, theirs.path.with_name("aside"))
-    there = copied(mine, other)
-    finished(workspace, "fine")
-    copied(run_at(workspace, "fine"), other, "fine")
-    with pytest.raises(NotTheSame, match=r"r' was left out: there is another run 'p/e/r'"):
-        other.catalog.rebuild()
-    assert run_at(other, "fine").phase == "completed"  # all others are taken in
-    assert (there.results, run_at(other, "aside").results) == ({"theirs": 1}, {"theirs": 1})
-    os.rename(there.path, there.path.with_name(MOVED))
-    os.rename(there.path.with_name("aside"), theirs.path)
-    rebuilt = other.catalog.rebuild()
-    assert (rebuilt.taken_in, rebuilt.forgotten) == ((f"p/e/{MOVED}",), ("p/e/aside",))
-    assert run_at(other, MOVED).results == {"mine": 1}
-    record = run_at(other, MOVED).record()
-    assert record is not None
-    assert record.annotations == {"moved_from": "p/e/r"}
-    assert told_of_run(theirs) == told
-
-
-def test_a_run_that_went_on_elsewhere_is_taken_in_as_far_as_it_came(
-    workspace: trouper.Workspace, other: trouper.Workspace
-) -> None:
-    run = finished(workspace, n=1)
-    there = copied(run, other)
-    other.catalog.rebuild()
-    finished(other, n=2)
-    shutil.rmtree(run.path)
-    shutil.copytree(there.path, run.path)
-    assert workspace.catalog.rebuild().taken_in == ("p/e/r",)
-    assert told_of_run(run) == told_of_run(there)
-    # Both went on: that is no longer one run.
-    finished(workspace, n=3)
-    finished(other, n=4)
-    shutil.rmtree(run.path)
-    shutil.copytree(there.path, run.path)
-    with pytest.raises(NotTheSame):
-        workspace.catalog.rebuild()
-    assert run.results == {"n": 3}
-
-
-def test_nothing_is_begun_over_a_run_that_is_not_known(
-    workspace: trouper.Workspace, other: trouper.Workspace
-) -> None:
-    there = copied(finished(workspace, n=1), other)
-    with pytest.raises(NotTheSame, match=r"`trouper ws rebuild`.* takes it in"):
-        there.start().begin()
-    assert there.phase == "pending"
-    other.catalog.rebuild()
-    assert [each.phase for each in finished(other).executions()] == ["completed"] * 2
-
-
-def test_a_run_that_is_taken_in_does_not_take_up_what_another_one_kept(
-    workspace: trouper.Workspace,
-) -> None:
-    """Journals are known by the numbers of rows, and these begin anew."""
-    with pytest.raises(ValueError, match="no"), run_at(workspace, "old").start():
-        raise ValueError("no")
-    finished(workspace, "new")
-    journals = workspace.path / "journals"
-    assert len([each for each in journals.rglob("*") if each.is_file()]) == 1
-    shutil.rmtree(run_at(workspace, "old").path)
-    lose_database(workspace)
-    workspace.catalog.rebuild()
-    record = run_at(workspace, "new").record()
-    assert record is not None
-    assert not (journals / f"{record.run}.{record.execution}").exists()
-    assert [each.phase for each in finished(workspace, "new").executions()] == ["completed"] * 2
-
-
-# -- what can't be taken in -----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "told"),
-    [
-        ("run.json", "no json", "is no record of a run"),
-        ("run.json", '{"trouper": "assets", "version": 1}', "is no record of a run"),
-        ("run.json", '{"trouper": "run", "version": 1}', "is no record of a run"),
-        ("run.json", '{"trouper": "run", "version": 9}', "has version 9, and this trouper knows 1"),
-        ("results.jsonl", "[]\n", "holds a line that is no result"),
-        ("results.jsonl", '{"key": "a", "value": null, "at": 1.0}\n', "a result is null"),
-    ],
-)
-def test_a_damaged_record_is_named_and_takes_no_other_with_it(
-    workspace: trouper.Workspace, name: str, text: str, told: str
-) -> None:
-    run = finished(workspace)
-    finished(workspace, "fine")
-    lose_database(workspace)
-    (run.path / name).write_text(text)
-    with pytest.raises(trouper.ManifestDamaged, match=told):
-        workspace.catalog.rebuild()
-    assert [each.name for each in workspace.runs()] == ["fine"]
-    assert (run.path / name).read_text() == text
-
-
-def test_folders_that_no_run_can_have_are_named(workspace: trouper.Workspace) -> None:
-    run = finished(workspace)
-    shutil.copytree(run.path, run.path.with_name("no run"))
-    shutil.copytree(run.path.parents[1], run.path.parents[1].with_name("what?"))
-    with pytest.raises(NotTheSame, match=r"no run' can't be taken in.*'what%3F'; rename it"):
-        workspace.catalog.rebuild()
-    assert [each.name for each in workspace.runs()] == ["r"]
-
-
-def test_damaged_actions_keep_a_run_out(
-    workspace: trouper.Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    env = trouper.TaskEnvironment("env")
-
-    @env.task
-    async def leaf(n: int) -> int:
-        return n
-
-    @env.task
-    async def root() -> None:
-        for number in range(101):
-            await leaf(number)
-
-    run = trouper.with_runcontext(workspace=workspace).run(root)
-    actions = run.path / "actions-1.jsonl"
-    assert len(actions.read_bytes().splitlines()) == 102
-    lose_database(workspace)
-    whole = actions.read_bytes()
-    actions.write_bytes(whole + b"[]\n")
-    with pytest.raises(trouper.ManifestDamaged, match="holds a line that is no action"):
-        workspace.catalog.rebuild()
-    assert workspace.runs() == []
-    actions.write_bytes(whole)
-    workspace.catalog.rebuild()
-    (found,) = workspace.runs()
-    assert len(found.actions().children) == 101
-
-
-def test_a_dry_run_says_what_it_would_do_and_does_nothing(
-    workspace: trouper.Workspace, other: trouper.Workspace
-) -> None:
-    copied(finished(workspace, n=1), other)
-    gone = finished(other, "gone")
-    shutil.rmtree(gone.path)
-    rebuilt = other.catalog.rebuild(dry_run=True)
-    assert (rebuilt.taken_in, rebuilt.forgotten) == (("p/e/r",), ("p/e/gone",))
-    assert (run_at(other).phase, gone.phase) == ("pending", "completed")
-    assert other.catalog.rebuild() == rebuilt
-    assert (run_at(other).phase, gone.phase) == ("completed", "pending")
-
-
-def test_what_goes_on_is_not_forgotten(workspace: trouper.Workspace) -> None:
-    run = run_at(workspace)
-    with run.start():
-        shutil.rmtree(run.path)
-        assert workspace.catalog.rebuild().forgotten == ()
-    assert run.phase == "completed"
