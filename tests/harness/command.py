@@ -5,6 +5,7 @@ import pty
 import select
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -70,8 +71,17 @@ def trouper_command(
 
     yield call
     for name in set(sys.modules) - before:
-        if not name.startswith(("trouper", "rich", "cyclopts")) or "program" in name:
+        if "program" in name or not _is_installed(name):
             del sys.modules[name]
+
+
+def _is_installed(name: str) -> bool:
+    """Whether a module is none of the files that were loaded: some can't be loaded twice."""
+    file = getattr(sys.modules[name], "__file__", None)
+    return file is None or name.startswith("trouper.") or file.startswith(_INSTALLED)
+
+
+_INSTALLED = tuple({sys.prefix, sys.base_prefix, *sysconfig.get_paths().values()})
 
 
 def write(folder: Path, text: str = STREAM, name: str = "stream_under_test.py") -> Path:
