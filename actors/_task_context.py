@@ -1,9 +1,11 @@
 """What every task sees: its inputs, shared state, dependencies, configuration and run."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Generic
 
 import attrs
+import trio
 from typing_extensions import TypeVar
 
 from ..channels._context import message_context
@@ -164,6 +166,10 @@ class TaskContext(Generic[StateT, DepsT, InputT]):
         assets = assets_of(self.run_context)
         return None if assets is None else assets.checkpoint(name, data, self)
 
+    async def acheckpoint(self, name: str, *, data: Any = None) -> Any:
+        """Do so in a worker thread: for data that is large, or goes to a bucket."""
+        return await trio.to_thread.run_sync(partial(self.checkpoint, name, data=data))
+
     def checkpoints(self, name: str) -> Any:
         """Return the chain of that name: `.latest()`, or all of it; None without a workspace."""
         assets = assets_of(self.run_context)
@@ -178,6 +184,10 @@ class TaskContext(Generic[StateT, DepsT, InputT]):
         """
         assets = assets_of(self.run_context)
         return default if assets is None else assets.restore(name, default, self)
+
+    async def arestore(self, name: str | None = None, default: Any = None) -> Any:
+        """Do so in a worker thread."""
+        return await trio.to_thread.run_sync(self.restore, name, default)
 
     def find_asset(self, name: str, *, kind: str | None = None) -> Any:
         """Search run, experiment, project and workspace for an asset of any kind.

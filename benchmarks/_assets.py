@@ -17,10 +17,11 @@ import trouper
 from trouper.actors._assets import KEY
 from trouper.runtime.assets._artifacts import Artifacts
 from trouper.runtime.assets._catalog import Catalog
+from trouper.runtime.assets._changes import changes_of
 from trouper.runtime.assets._producing import Producing
 from trouper.runtime.assets._records import ArtifactAsset, Producer
 from trouper.runtime.assets._run_assets import RunAssets
-from trouper.runtime.assets._shelf import Shelf, changes_of, new_id, shelf_at
+from trouper.runtime.assets._shelf import Shelf, new_id, shelf_at
 from trouper.runtime.store._assets import write_changes
 from trouper.runtime.store._connections import Connections
 from trouper.runtime.store._store import Store, open_store

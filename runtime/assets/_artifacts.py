@@ -10,13 +10,13 @@ import trio
 
 from ...actors._task_context import TaskContext
 from ..store._errors import StoreError
-from ._contents import contents_of, mime_of
+from ._bucket import pieces
+from ._contents import Form, contents_of, mime_of
 from ._errors import AssetDataError, AssetError
-from ._incoming import Incoming
 from ._names import file_of
 from ._producing import Producing
 from ._records import ArtifactAsset, Producer, Use
-from ._shelf import Shelf
+from ._shelf import AnyIncoming, Shelf
 
 _log = logging.getLogger("trouper")
 
@@ -88,39 +88,35 @@ class Artifacts:
 
         If cancelled, nothing is saved. Arguments and errors: as of `save`.
         """
-        if _comes_async(data):
-            return await self._asave_stream(name, data, tags, mime)
+        if _comes_async(data) or self._shelf.bucket is not None:
+            return await self._asave_in_steps(name, data, tags, mime)
         return await trio.to_thread.run_sync(partial(self.save, name, data, tags=tags, mime=mime))
 
-    async def _asave_stream(
-        self, name: str, chunks: AsyncIterable[Any], tags: Tags, mime: str | None
+    async def _asave_in_steps(
+        self, name: str, data: Any, tags: Tags, mime: str | None
     ) -> ArtifactAsset:
+        """Do so a chunk at a time, so that a cancel need not wait for all of it."""
         kept = tags_of(tags)
-        file_of(name)
         shelf, in_thread = self._shelf, trio.to_thread.run_sync
-        folder = f"{shelf.home_of('artifact')}/artifacts"
-        with await in_thread(partial(Incoming, folder, is_durable=shelf.is_durable)) as file:
-            try:
-                async for chunk in chunks:
-                    contents = contents_of(name, chunk)
-                    if contents.form == "json":
-                        raise _no_chunk(name, chunk)
-                    await in_thread(file.write_all, contents.chunks)
-            finally:
-                # A generator that is left by an error is not closed by the loop.
-                if isinstance(chunks, AsyncGenerator):
-                    await chunks.aclose()
+        file_of(name)
+        file = await in_thread(shelf.incoming, "artifact", name)
+        try:
+            form = await _write_in_steps(file, name, data)
             saved: ArtifactAsset = await in_thread(
                 partial(
                     shelf.publish,
                     "artifact",
                     name,
                     file,
-                    mime=mime or mime_of(name, "bytes"),
+                    form=form,
+                    mime=mime or mime_of(name, form),
                     tags=kept,
                     producer=self._producer(),
                 )
             )
+        finally:
+            with trio.CancelScope(shield=True):
+                await in_thread(file.close)
         return saved
 
     def find(self, name: str, *, version: int | None = None) -> ArtifactAsset | None:
@@ -180,6 +176,28 @@ def note_use(
         shelf.append(Use(asset=asset, at=time.time(), producer=who))
     except (AssetError, StoreError) as error:
         _log.warning("that %r has read an asset is not recorded: %s", who.task, error)
+
+
+async def _write_in_steps(file: AnyIncoming, name: str, data: Any) -> Form:
+    """Write a chunk after the other, each in a thread; return how it is to be read."""
+    in_thread = trio.to_thread.run_sync
+    if not _comes_async(data):
+        contents = await in_thread(contents_of, name, data)
+        chunks = pieces(contents.chunks)
+        while (piece := await in_thread(next, chunks, None)) is not None:
+            await in_thread(file.write, piece)
+        return contents.form
+    try:
+        async for chunk in data:
+            contents = contents_of(name, chunk)
+            if contents.form == "json":
+                raise _no_chunk(name, chunk)
+            await in_thread(file.write_all, contents.chunks)
+    finally:
+        # A generator that is left by an error is not closed by the loop.
+        if isinstance(data, AsyncGenerator):
+            await data.aclose()
+    return "bytes"
 
 
 def _comes_async(data: object) -> TypeGuard[AsyncIterable[Any]]:

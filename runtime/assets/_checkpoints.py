@@ -1,15 +1,13 @@
 """`ctx.checkpoint`: states that a run can go on from, a chain through all attempts (F9)."""
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
 from ..store._asset_rows import AssetQuery
 from ._contents import BYTES, Contents, contents_of, mime_of, to_msgpack
-from ._incoming import Incoming
 from ._names import place_of
 from ._records import CheckpointAsset, Producer
-from ._shelf import FOLDERS, Shelf, new_id
+from ._shelf import FOLDERS, Shelf
 
 _FOLDER = FOLDERS["checkpoint"]
 _SUFFIX = ".ckpt"
@@ -27,27 +25,17 @@ def keep_checkpoint(shelf: Shelf, name: str, data: Any, producer: Producer) -> C
         if isinstance(data, BYTES)
         else Contents((to_msgpack(name, data),), "msgpack")
     )
-    home = shelf.home_of("checkpoint")
-    with Incoming(f"{home}/{_FOLDER}", is_durable=shelf.is_durable) as file:
+    with shelf.incoming("checkpoint", name, _SUFFIX) as file:
         file.write_all(contents.chunks)
         # Alone, or two that come at once would both follow the same one.
-        with shelf.manifest.alone() as add:
+        with file.whole(), shelf.manifest.alone() as add:
             last: CheckpointAsset | None = shelf.newest(name, ("checkpoint",))
             version = 1 if last is None else last.version + 1
-            while not file.publish(
-                f"{home}/{(place := place_of(_FOLDER, name, version, _SUFFIX))}"
-            ):
-                version += 1
             kept = CheckpointAsset(
-                id=new_id(),
                 name=name,
-                version=version,
-                created=time.time(),
-                file=shelf.recorded("checkpoint", place),
+                **shelf.settle(file, "checkpoint", name, version, _SUFFIX),
                 form=contents.form,
                 mime=mime_of("", contents.form),
-                size=file.size,
-                hash=file.hash,
                 producer=producer,
                 previous=None if last is None else last.id,
             )

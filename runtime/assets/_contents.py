@@ -68,9 +68,8 @@ def _guessed(suffix: str) -> str | None:
     return guessed if encoding is None else None
 
 
-def load_file(path: Path, form: Form) -> Any:
+def from_bytes(content: bytes, form: Form) -> Any:
     """Return the content of a file, as it was given."""
-    content = path.read_bytes()
     if form == "text":
         return content.decode()
     if form == "json":

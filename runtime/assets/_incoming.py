@@ -7,8 +7,8 @@ leaves nothing behind; elsewhere a name that begins with a dot.
 import hashlib
 import os
 import secrets
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -43,6 +43,10 @@ class Incoming:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let it go; what was not published is discarded."""
         os.close(self._fd)
         if self._name is not None:
             os.unlink(self._name)
@@ -65,6 +69,11 @@ class Incoming:
     def write_all(self, chunks: Iterable[bytes | bytearray | memoryview]) -> None:
         for chunk in chunks:
             self.write(chunk)
+
+    @contextmanager
+    def whole(self) -> Generator[None, None, None]:
+        """Do what takes long, before others are kept waiting: nothing, for a file."""
+        yield
 
     def publish(self, target: str) -> bool:
         """Give it its name, with all that was written; False: there is a file of that name.

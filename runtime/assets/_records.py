@@ -12,8 +12,10 @@ from typing import IO, Any, ClassVar, Literal, TypeVar
 
 import msgspec
 
-from ._contents import Form, load_file
-from ._errors import AssetGone
+from ..io._location import Location
+from ._bucket import in_bucket, open_at, read_at
+from ._contents import Form, from_bytes
+from ._errors import AssetError, AssetGone
 
 Kind = Literal["data", "artifact", "log", "checkpoint", "error_trace", "execution_state", "output"]
 
@@ -64,7 +66,8 @@ class Asset(
     created: float
     """Seconds since the epoch."""
     file: str
-    """Relative to the folder of the scope; absolute where the run was given a `raw_data_path`."""
+    """Relative to the folder of the scope; where the run was given a `raw_data_path`, absolute, or
+    the URL in a bucket."""
     form: Form = "bytes"
     """How the content was made, and so how `load` reads it."""
     mime: str = "application/octet-stream"
@@ -77,17 +80,34 @@ class Asset(
 
     @property
     def path(self) -> Path:
-        """Where it lies, absolute."""
+        """Where it lies on this machine, absolute.
+
+        Raises:
+            AssetError: it lies in a bucket; `uri` says where, and `open` reads it there.
+        """
+        if in_bucket(self.file) is not None:
+            raise AssetError(
+                f"{self.kind} {self.name!r} lies at {self.file!r} and has no path on this machine; "
+                "read it with open() or load(), or take its uri"
+            )
         return Path(self.root, self.file)
+
+    @property
+    def uri(self) -> str:
+        """Where it lies: `file:///...`, `s3://...` or `gs://...`."""
+        place = in_bucket(self.file)
+        return (place or Location("file", "", os.path.abspath(self.path))).uri
 
     def open(self) -> IO[bytes]:
         """Open its content for reading.
 
         Raises:
             AssetGone: the file is not there any more.
+            AssetError: it lies in a bucket that can't be reached.
         """
+        place = in_bucket(self.file)
         try:
-            return open(self.path, "rb")
+            return open(self.path, "rb") if place is None else open_at(place)
         except FileNotFoundError as error:
             raise self._gone() from error
 
@@ -95,16 +115,19 @@ class Asset(
         """Return its content, whole, as it was given: bytes, str, or plain data.
 
         Raises:
-            AssetGone: the file is not there any more.
+            AssetGone, AssetError: as of `open`.
         """
+        place = in_bucket(self.file)
         try:
-            return load_file(self.path, self.form)
+            content = self.path.read_bytes() if place is None else read_at(place)
         except FileNotFoundError as error:
             raise self._gone() from error
+        return from_bytes(content, self.form)
 
     def _gone(self) -> AssetGone:
+        place = self.file if in_bucket(self.file) else str(self.path)
         return AssetGone(
-            f"{self.kind} {self.name!r} is recorded, but {str(self.path)!r} is not there; put the "
+            f"{self.kind} {self.name!r} is recorded, but {place!r} is not there; put the "
             "file back, or save it again"
         )
 

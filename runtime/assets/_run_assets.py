@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -10,6 +9,7 @@ from attrs import define, field
 
 from ...actors._assets import KEY as KEY
 from ...actors._task_context import TaskContext
+from ..io._location import Location
 from ..store._errors import StoreError
 from ..store._records import RunKey
 from ..store._store import Store
@@ -49,9 +49,11 @@ class RunAssets:
     def __attrs_post_init__(self) -> None:
         self.shelf = shelf_at(self.store, self.key)
 
-    def keep_data_in(self, folder: Path | None) -> None:
+    def keep_data_in(self, folder: Location | None) -> None:
         """Have the content of artifacts and checkpoints go there; None: into the run's folder."""
-        self.shelf.home = self.shelf.root if folder is None else str(folder)
+        is_local = folder is not None and folder.is_local
+        self.shelf.home = folder.path if folder is not None and is_local else self.shelf.root
+        self.shelf.bucket = None if is_local else folder
 
     # -- what the contexts of tasks ask for ---------------------------------------------------
 

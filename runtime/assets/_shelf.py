@@ -1,7 +1,8 @@
 """The assets of one scope: writes files, then their records.
 
 Rule 1: first the file is there whole, then the line in the manifest; what has no line is no asset.
-Rule 2: the file system decides who gets a version: a name is given to a file once.
+Rule 2: the file system decides who gets a version: a name is given to a file once. Of what lies in
+a bucket who holds the lock of the manifest does.
 Rule 3: the catalog is told at times, and whoever asks it brings it up to date before.
 """
 
@@ -10,26 +11,30 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from attrs import define, field
 
-from ..store._asset_rows import AssetQuery, AssetRow, Changes, Found, UseRow
+from ..io._location import Location
+from ..store._asset_rows import AssetQuery, Changes, Found
 from ..store._errors import StoreError
 from ..store._store import Store
+from ._bucket import BucketIncoming
+from ._changes import changes_behind
 from ._contents import Contents, mime_of
 from ._errors import ManifestDamaged
 from ._incoming import Incoming
 from ._log_buffer import LogBuffer
-from ._manifest import MANIFEST, Manifest, read_manifest
+from ._manifest import MANIFEST, Manifest
 from ._names import file_of, place_of
-from ._records import KINDS, SIZED, Asset, Producer, Use, line_of, placed, record_of
+from ._records import KINDS, SIZED, Asset, Producer, Use, placed, record_of
 from ._scope import Scope, ScopeKind, key_of, kind_of
 
 A = TypeVar("A", bound=Asset)
+AnyIncoming = Incoming | BucketIncoming
 
 INDEX_EVERY = 256
 """Records after which the catalog is told, so that nobody who asks it has to wait for long."""
@@ -80,6 +85,8 @@ class Shelf:
     home: str = field(init=False)
     """Where the content of artifacts and checkpoints goes: `root`, unless a run was given another
     place for its data."""
+    bucket: Location | None = field(default=None, init=False)
+    """Where it goes instead, if that place is in a bucket."""
     manifest: Manifest = field(init=False)
     _last: dict[tuple[str, str], int] = field(factory=dict[tuple[str, str], int], init=False)
     """(kind, name) -> the last version that this process knows of."""
@@ -122,7 +129,7 @@ class Shelf:
             AssetError: it can't be; nothing half-written is left.
         """
         file_of(name)  # refused before anything is read
-        with Incoming(f"{self.home_of(kind)}/{FOLDERS[kind]}", is_durable=self.is_durable) as file:
+        with self.incoming(kind, name, suffix) as file:
             file.write_all(contents.chunks)
             return self.publish(
                 kind,
@@ -136,27 +143,50 @@ class Shelf:
                 **more,
             )
 
+    def incoming(self, kind: str, name: str, suffix: str = "") -> AnyIncoming:
+        """Begin what will be a version, where such assets have their content."""
+        if self.bucket is not None and kind in _HAVE_A_HOME:
+            folder = self.bucket / FOLDERS[kind]
+            return BucketIncoming(folder, new_id(), f"{file_of(name)}{suffix}")
+        return Incoming(f"{self.home_of(kind)}/{FOLDERS[kind]}", is_durable=self.is_durable)
+
     def publish(
-        self, kind: str, name: str, file: Incoming, *, suffix: str = "", **more: Any
+        self, kind: str, name: str, file: AnyIncoming, *, suffix: str = "", **more: Any
     ) -> Any:
         """Give what was written a version, and record it."""
-        version = self.last_version(kind, name) + 1
-        folder, home = FOLDERS[kind], self.home_of(kind)
-        while not file.publish(f"{home}/{(place := place_of(folder, name, version, suffix))}"):
-            version += 1
-        self.note_version(kind, name, version)
-        asset = SIZED[kind](
-            id=new_id(),
-            name=name,
-            version=version,
-            created=time.time(),
-            file=self.recorded(kind, place),
-            size=file.size,
-            hash=file.hash,
-            **more,
-        )
-        self.append(asset)
+        if isinstance(file, Incoming):
+            at = self.settle(file, kind, name, self.last_version(kind, name) + 1, suffix)
+            asset = SIZED[kind](name=name, **at, **more)
+            self.append(asset)
+        else:
+            with file.whole(), self.manifest.alone() as add:
+                last = self.newest(name, (kind,))
+                at = self.settle(file, kind, name, 1 if last is None else last.version + 1)
+                asset = SIZED[kind](name=name, **at, **more)
+                add(asset)
+            self.tell_soon(1)
         return self.placed(asset)
+
+    def settle(
+        self, file: AnyIncoming, kind: str, name: str, version: int, suffix: str = ""
+    ) -> dict[str, Any]:
+        """Give what was written this version, or the next that is free; return what to record."""
+        if isinstance(file, Incoming):
+            folder, home = FOLDERS[kind], self.home_of(kind)
+            while not file.publish(f"{home}/{(place := place_of(folder, name, version, suffix))}"):
+                version += 1
+            id, place = new_id(), self.recorded(kind, place)
+        else:
+            id, place = file.id, file.place.uri
+        self.note_version(kind, name, version)
+        return {
+            "id": id,
+            "version": version,
+            "created": time.time(),
+            "file": place,
+            "size": file.size,
+            "hash": file.hash,
+        }
 
     def home_of(self, kind: str) -> str:
         """Return the folder below which assets of a kind have their content."""
@@ -306,61 +336,6 @@ def manifest_size(folder: Path) -> int:
         return os.stat(folder / MANIFEST).st_size
     except (FileNotFoundError, NotADirectoryError):
         return 0
-
-
-def changes_behind(path: Path, token: str, size: int) -> Changes | None:
-    """Return what a manifest holds behind what is indexed; None: it is not there."""
-    read = read_manifest(path, token, size)
-    if read is None:
-        return None
-    return changes_of(read.lines, token=read.token, size=read.size, is_anew=read.is_anew)
-
-
-def changes_of(
-    lines: Iterable[Asset | Use], *, token: str = "", size: int = 0, is_anew: bool = False
-) -> Changes:
-    """Return what lines of a manifest mean for the catalog."""
-    assets: list[AssetRow] = []
-    uses: list[UseRow] = []
-    for line in lines:
-        if isinstance(line, Use):
-            uses.append(_use_row(line))
-        else:
-            assets.append(_asset_row(line))
-    return Changes(token=token, size=size, is_anew=is_anew, assets=assets, uses=uses)
-
-
-def _asset_row(asset: Any) -> AssetRow:
-    by = asset.producer
-    return AssetRow(
-        id=asset.id,
-        kind=asset.kind,
-        name=asset.name,
-        version=asset.version,
-        created=asset.created,
-        project=by.project,
-        experiment=by.experiment,
-        run=by.run,
-        execution=by.execution,
-        task=by.task,
-        record=line_of(asset)[:-1].decode(),
-        tags=asset.tags,
-        sources=by.consumes,
-    )
-
-
-def _use_row(use: Use) -> UseRow:
-    by = use.producer
-    return UseRow(
-        asset=use.asset,
-        at=use.at,
-        project=by.project,
-        experiment=by.experiment,
-        run=by.run,
-        execution=by.execution,
-        task=by.task,
-        record=line_of(use)[:-1].decode(),
-    )
 
 
 # -- the shelves of this process ------------------------------------------------------------------

@@ -13,6 +13,7 @@ from attrs import frozen
 from .._cli_problem import Problem
 from .._cli_text import columns, plain, plain_lines
 from .._names import suggest
+from ..assets._bucket import in_bucket
 from ..assets._catalog import Catalog
 from ..assets._contents import CHUNK
 from ..assets._records import KINDS, Asset, DataAsset, LogAsset, SizedAsset
@@ -183,7 +184,18 @@ def as_plain(asset: Asset) -> dict[str, Any]:
     record: dict[str, Any] = msgspec.to_builtins(asset)
     record.pop("root", None)
     more: dict[str, Any] = {"kind": asset.kind, "version": asset.version, "scope": asset.scope}
-    return {**record, **more, "path": str(asset.path), "size": size_of(asset)}
+    return {**record, **more, **_where_it_lies(asset), "size": size_of(asset)}
+
+
+def _where_it_lies(asset: Asset) -> dict[str, str | None]:
+    """Return its path, None where it is in a bucket, and its URL."""
+    is_here = in_bucket(asset.file) is None
+    return {"path": str(asset.path) if is_here else None, "uri": asset.uri}
+
+
+def _place(asset: Asset) -> str:
+    """Return its path; where it is in a bucket, its URL."""
+    return _where_it_lies(asset)["path"] or asset.uri
 
 
 def show_lines(reference: str, wanted: Wanted, *, as_json: bool) -> Iterator[str]:
@@ -209,7 +221,7 @@ def _facts(asset: Asset) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "id": asset.id,
         "where": where(asset),
-        "path": asset.path,
+        "path": _place(asset),
         "age": age_text(asset.created),
         "type": asset.mime,
         "hash": getattr(asset, "hash", ""),
@@ -236,10 +248,11 @@ def path_lines(reference: str, wanted: Wanted, *, as_json: bool) -> Iterator[str
         Problem: as `find_asset`.
     """
     with opened(wanted.root) as (workspace, catalog):
-        path = str(find_asset(workspace, catalog, reference, wanted).path)
+        asset = find_asset(workspace, catalog, reference, wanted)
     if as_json:
-        yield json.dumps({"path": path}, indent=2)
+        yield json.dumps(_where_it_lies(asset), indent=2)
     else:
+        path = _place(asset)
         yield plain(path, len(path) + 1) if sys.stdout.isatty() else path
 
 

@@ -7,6 +7,7 @@ from .._cli_problem import Problem
 from .._cli_text import plain
 from .._names import suggest
 from ..assets._errors import AssetError
+from ..io._errors import StorageError
 from ..store._errors import AmbiguousRun, NoSuchRun, StoreError, StoreReadOnly
 from ..store._records import RunRecord
 from ..store._store import Store, open_store
@@ -33,7 +34,7 @@ def problems() -> Generator[None, None, None]:
     """Turn what goes wrong with a workspace into what a person is told."""
     try:
         yield
-    except (StoreError, AssetError, ValueError) as error:
+    except (StoreError, AssetError, StorageError, ValueError) as error:
         raise Problem(plain(error, 2_000)) from None
 
 

@@ -52,14 +52,14 @@ class Places:
         folder = f"{label}-{self.owner if keep else ''}{secrets.token_hex(8)}"
         return self.root(keep=keep) / folder / name
 
-    def assets(self) -> Path | None:
+    def assets(self) -> Location | None:
         """Return where the data of its artifacts and checkpoints goes; None: into its own folder.
 
-        That is so unless somebody gave another place on this machine.
+        That is so unless somebody gave another place.
         """
-        if self.raw is None or not (self.is_given and self.owner and self.raw.is_local):
+        if not (self.is_given and self.owner):
             return None
-        return self.root(keep=True).local / f"{_ASSETS}{self.owner}"
+        return self.root(keep=True) / f"{_ASSETS}{self.owner}"
 
     def root(self, *, keep: bool) -> Location:
         """Return the folder of this run for its values.
@@ -99,13 +99,18 @@ class Places:
             LOCAL.remove(Location("file", "", str(self.scratch)))
 
 
-def owner_of(root: Path, raw: Path, project: str, experiment: str) -> str:
+def owner_of(root: Path, raw: Path | None, project: str, experiment: str) -> str:
     """Return the mark of a run's data, by its workspace, project and experiment.
 
     What lies in the workspace keeps its mark when that is moved.
+
+    Args:
+        raw: the `raw_data_path`; None: it is in a bucket.
     """
     home = os.path.realpath(root)
-    inside = os.path.join(os.path.realpath(raw), "").startswith(os.path.join(home, ""))
+    inside = raw is not None and os.path.join(os.path.realpath(raw), "").startswith(
+        os.path.join(home, "")
+    )
     words = ("" if inside else home, project, experiment)
     return blake2b("\0".join(words).encode("utf-8", "surrogateescape"), digest_size=4).hexdigest()
 
@@ -167,9 +172,9 @@ def settle_places(
         scratch,
         is_given=bool(run.raw_data_path),
     )
-    if root is not None and places.raw is not None and places.raw.is_local:
-        project = run.project or DEFAULT_SCOPE
-        places.owner = owner_of(root, places.raw.local, project, experiment)
+    if root is not None and places.raw is not None:
+        raw_folder = places.raw.local if places.raw.is_local else None
+        places.owner = owner_of(root, raw_folder, run.project or DEFAULT_SCOPE, experiment)
     check_places(places)
     run.kept[KEY] = places
     return evolve(run, raw_data_path=raw, run_base_dir=run.run_base_dir or str(scratch))

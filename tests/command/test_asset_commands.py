@@ -78,7 +78,8 @@ def test_where_an_asset_lies(workspace: trouper.Workspace, trouper_command: Call
     place = run.path / "artifacts/data.csv"
     assert trouper_command("assets", "path", "data.csv") == (0, f"{place}\n", "")
     assert json.loads(trouper_command("assets", "path", "data.csv", "--json")[1]) == {
-        "path": str(place)
+        "path": str(place),
+        "uri": place.as_uri(),
     }
 
 

@@ -9,8 +9,7 @@ import pytest
 
 import trouper
 from trouper.actors._run_context import RunContext
-from trouper.runtime.io._location import parse_location
-from trouper.runtime.io._places import Places, settle_places
+from trouper.runtime.io._places import settle_places
 
 Context = trouper.TaskContext[Any, Any, Any]
 env = trouper.TaskEnvironment("asset-data")
@@ -115,9 +114,7 @@ def test_streams_go_there_too(tmp_path: Path) -> None:
     assert Path(path).is_relative_to(tmp_path / "raw" / "s")
 
 
-def test_where_it_is_a_bucket_or_there_is_no_workspace_it_does_not() -> None:
-    bucket = Places("r", parse_location("s3://bucket/raw", "it"), None, owner="1", is_given=True)
-    assert bucket.assets() is None
+def test_without_a_workspace_it_does_not() -> None:
     for root, wanted in ((None, None), (Path("ws"), "raw/r")):
         context = settle_places(RunContext(run_name="r", raw_data_path="raw"), root)
         found = context.kept["io"].assets()
