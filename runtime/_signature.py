@@ -105,7 +105,7 @@ def _runs(target: object, owner: type, is_factory: bool) -> bool:
 
 def _awaits(target: object) -> bool:
     """Tell whether it is an object that can be called itself, and awaited."""
-    return inspect.iscoroutinefunction(getattr(type(target), "__call__", None))  # noqa: B004
+    return inspect.iscoroutinefunction(getattr(type(target), "__call__", None))  # noqa: B004  # not whether it can be called: how
 
 
 def _what_is_missing(target: object, name: str, as_kind: Kind | None) -> str:

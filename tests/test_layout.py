@@ -21,7 +21,8 @@ MAY_IMPORT = {
     "runtime": {"runtime", "actors", "channels"},
 }
 PRAGMA = re.compile(r"  # (?:type|pyright): ignore(?:\[[^]]*\])?")
-NOQA = re.compile(r"  # noqa(?:: [A-Z]+\d+(?:, ?[A-Z]+\d+)*)?")
+NOQA = re.compile(r" {2}# noqa(?:: [A-Z]+\d+(?:, ?[A-Z]+\d+)*)?")
+WHY = re.compile(r"  # | - \w")
 OUTSIDE = ("tests", "examples", "benchmarks", "docs", "tools")
 
 
@@ -121,17 +122,26 @@ def test_functions_are_under_60_lines(module: str) -> None:
     assert not {name: length for name, length in lengths.items() if length >= 60}
 
 
+def is_quiet(line: str) -> bool:
+    return bool(PRAGMA.search(line) or NOQA.search(line))
+
+
+def says_why(line: str) -> bool:
+    _, _, comments = line.partition("  # ")
+    return bool(WHY.search(NOQA.sub("", PRAGMA.sub("", f"  # {comments}"))))
+
+
 def pragmas_without_reason(text: str) -> list[int]:
-    """The lines that tell a type checker to be quiet, and neither say why nor stand below it.
+    """The lines that tell a checker to be quiet, and neither say why nor stand below it.
 
     The reason is a comment behind the pragma, or above it or a run of lines that have one each.
     """
     lines = text.splitlines()
     unreasoned: list[int] = []
     for number, line in enumerate(lines, 1):
-        if PRAGMA.search(line) and "  # " not in NOQA.sub("", PRAGMA.sub("", line)):
+        if is_quiet(line) and not says_why(line):
             above = number - 1
-            while above and PRAGMA.search(lines[above - 1]):
+            while above and is_quiet(lines[above - 1]):
                 above -= 1
             if not (above and lines[above - 1].lstrip().startswith("# ")):
                 unreasoned.append(number)
@@ -143,7 +153,7 @@ def pragmas_without_reason(text: str) -> list[int]:
     # What is ignored in tests/typing is what is tested: mypy refuses an ignore without an error.
     [each for each in modules(*LAYERS, *OUTSIDE) if not each.startswith("tests/typing/")],
 )
-def test_type_pragmas_have_reasons(module: str) -> None:
+def test_pragmas_have_reasons(module: str) -> None:
     assert not pragmas_without_reason((ROOT / module).read_text(encoding="utf-8"))
 
 
@@ -157,6 +167,9 @@ def test_type_pragmas_have_reasons(module: str) -> None:
         (["x = y @type: ignore[misc] @pyright: ignore[a]"], [1]),
         (["x = y @type: ignore[misc] @noqa: E501, RUF100"], [1]),
         (["x = y @type: ignore[misc] @noqa: E501 @as users write it"], []),
+        (["x = y @noqa: E501"], [1]),
+        (["x = y - z @noqa: E501"], [1]),
+        (["x = y @noqa: E501 @it is an address", "x = y @noqa: E501 - likewise"], []),
         (["# It is an int.", "x = y @type: ignore[misc]"], []),
         (["# Ints.", "x = y @type: ignore[misc]", "z = y @type: ignore[misc]"], []),
         (["# Ints.", "pass", "x = y @type: ignore[misc]"], [3]),

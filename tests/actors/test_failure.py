@@ -27,7 +27,7 @@ class OddError(Exception):
 
 
 def caught(fail: Callable[[], object]) -> BaseException:
-    with pytest.raises(BaseException) as info:  # noqa: PT011
+    with pytest.raises(BaseException) as info:  # noqa: PT011  # whatever it is
         fail()
     return info.value
 
@@ -120,7 +120,7 @@ def test_a_cause_is_told_and_so_is_what_was_being_handled() -> None:
         try:
             boom()
         except ValueError:
-            raise OSError("while")  # noqa: B904
+            raise OSError("while")  # noqa: B904  # the context is what is tested
 
     silent = True
     assert summarize(caught(by_accident)).cause is None

@@ -198,7 +198,7 @@ async def test_a_full_mailbox_before_start_returns() -> None:
 
         async def run(self, ctx: trouper.ActorContext) -> None:
             async for number in ctx:
-                seen.append(number)  # noqa: PERF401
+                seen.append(number)  # noqa: PERF401  # seen while it goes on
 
     wf.add(Slow(), name="slow", depends_on="source", capacity=1)
     result = await wf.execute()

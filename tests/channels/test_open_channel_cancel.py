@@ -20,7 +20,7 @@ async def test_a_message_sent_in_the_tick_of_a_cancel_is_not_lost(capacity: int)
         async with trio.open_nursery() as nursery:
 
             async def take(got: list[int]) -> None:
-                got.append(await receive.receive())  # noqa: B023
+                got.append(await receive.receive())  # noqa: B023  # it ends within the round
 
             nursery.start_soon(take, got)
             await wait_all_tasks_blocked()

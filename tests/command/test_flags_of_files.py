@@ -73,7 +73,7 @@ def test_a_folder_is_its_path(trouper_command: Call, path: Path) -> None:
 def test_a_data_frame_is_the_path_of_its_file(
     trouper_command: Call, path: Path, tmp_path: Path
 ) -> None:
-    pyarrow = pytest.importorskip("pyarrow")
+    import pyarrow  # slow, and only this test needs it
     from pyarrow import parquet
 
     parquet.write_table(pyarrow.table({"a": [1, 2, 3]}), tmp_path / "t.parquet")

@@ -55,7 +55,7 @@ class Pair(NamedTuple):
 class Named312:
     """Stands for `type Name = int | str` of Python 3.12."""
 
-    __value__ = Union[int, str]  # noqa: UP007
+    __value__ = Union[int, str]  # noqa: UP007  # the old spelling
 
 
 MAY_FIT = [
@@ -67,7 +67,7 @@ MAY_FIT = [
     (float, int),
     (bool, complex),
     (int | None, int),
-    (int | None, Union[str, None]),  # noqa: UP007
+    (int | None, Union[str, None]),  # noqa: UP007  # the old spelling
     (int | str, str | bytes),
     (list[int], list[str]),
     (list[int], Sequence[int]),

@@ -8,8 +8,8 @@ from trouper.runtime._signature import inspect_callable
 
 S = TypeVar("S")
 D = TypeVar("D")
-I = TypeVar("I")  # noqa: E741
-O = TypeVar("O")  # noqa: E741
+I = TypeVar("I")  # noqa: E741  # the name in ActorContext
+O = TypeVar("O")  # noqa: E741  # likewise
 
 
 class ActorContext(Generic[S, D, I, O]): ...
