@@ -15,6 +15,8 @@ from typing import Any
 
 import trio
 
+from ._waker import Waker
+
 
 class FarSideEnded(RuntimeError):
     """The loop that runs the actors has ended: a call can't cross any more."""
@@ -48,9 +50,10 @@ class Queue:
         self._waiting.append(job)
         if not self._is_woken:
             self._is_woken = True
-            self._wake(self._run)
+            self._wake(self.run)
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Do all that waits. Called on the other side."""
         # First: what is appended from here on wakes again, if this loop should miss it.
         self._is_woken = False
         waiting = self._waiting
@@ -89,20 +92,27 @@ class Call:
         if self._scope is not None:
             self._scope.cancel()
 
-    async def go(self) -> None:
-        """Await it; raise nothing but what ends the far side."""
+    async def go(self, scope: trio.CancelScope) -> None:
+        """Await it in this scope, and answer.
+
+        Raises:
+            BaseException: it was cut, or raised what ends the far side; it is not answered yet.
+        """
+        self._scope = scope
         try:
-            with trio.CancelScope() as self._scope:
-                if self.will_be_cut:
-                    self._scope.cancel()
-                self.value = await self._fn()
+            if self.will_be_cut:
+                scope.cancel()
+            self.value = await self._fn()
         except Exception as error:
             self.error = error
-        except BaseException as error:
-            self.error = ended(error)
-            raise
         finally:
-            self._answer()
+            self._scope = None
+        self._answer()
+
+    def was_cut(self, error: Exception | None) -> None:
+        """Answer that it has ended after its cancel, with what its clean-up has raised."""
+        self.error = error
+        self._answer()
 
 
 MOST_IDLE = 64
@@ -129,44 +139,75 @@ class Hands:
         if self._idle:
             self._idle.pop().go_on(call)
             return
+        hand = _Hand(self._idle, linger=self._linger)
+        hand.call = call
         try:
-            call.context.run(self._nursery.start_soon, self._work, call)
+            call.context.run(self._nursery.start_soon, hand.work)
         except RuntimeError as error:  # the nursery is closed: the run has ended
             call.refuse(error)
 
-    async def _work(self, call: Call) -> None:
-        hand = _Hand(self._idle, linger=self._linger)
-        await call.go()
-        del call  # and what it holds
-        while len(self._idle) < MOST_IDLE:
-            await (await hand.next()).go()
-
 
 class _Hand:
-    """One of these tasks, while it waits for a call; and the abort function of that wait."""
+    """One of these tasks; and the abort function of its wait for the next call."""
 
     def __init__(self, idle: "list[_Hand]", *, linger: bool) -> None:
         self._idle = idle
         self._linger = linger
-        self._task = trio.lowlevel.current_task()
+        self._task: trio.lowlevel.Task | None = None
         self._is_parked = False
-        self._call: Call | None = None
+        self.call: Call | None = None
+        """What it is at; None: nothing."""
         self._own = Context()  # while it waits, it holds on to nothing of the last caller's
 
-    async def next(self) -> Call:
+    async def work(self) -> None:
+        """Await one call after another, until there are hands enough that wait for some."""
+        self._task = trio.lowlevel.current_task()
+        while self._has_call():
+            failure: Exception | None = None
+            # Call after call, until one is cancelled: a scope costs as much as half a call.
+            scope = trio.CancelScope()
+            try:
+                with scope:
+                    await self._work_in(scope)
+            except Exception as error:
+                failure = error
+            except BaseException as error:
+                if self.call is not None:
+                    self.call.refuse(error)
+                raise
+            if self.call is not None:
+                self.call.was_cut(failure)
+                self.call = None
+            if scope.cancel_called:
+                await self._next()
+
+    def _has_call(self) -> bool:
+        return self.call is not None
+
+    async def _work_in(self, scope: trio.CancelScope) -> None:
+        while (call := self.call) is not None:
+            await call.go(scope)
+            self.call = None
+            if not scope.cancel_called:
+                await self._next()
+
+    async def _next(self) -> None:
+        """Wait for a call, unless enough others do."""
+        if len(self._idle) >= MOST_IDLE:
+            return
+        assert self._task is not None
         self._task.context = self._own
         self._idle.append(self)
         if self._linger:
             await trio.lowlevel.cancel_shielded_checkpoint()
-        if self._call is None:
+        if self.call is None:
             self._is_parked = True
             await trio.lowlevel.wait_task_rescheduled(self)
-        call, self._call = self._call, None
-        assert call is not None
-        return call
 
     def go_on(self, call: Call) -> None:
-        self._call = call
+        """Take a call up, from its own context variables."""
+        assert self._task is not None
+        self.call = call
         self._task.context = call.context
         if self._is_parked:
             self._is_parked = False
@@ -213,12 +254,14 @@ class Far:
                 exits.
             on_exit: called here then; None: `main` is cancelled, so that actors clean up.
         """
+        self._process = os.getpid()
+        waker = Waker() if own_thread else None
+        queue = self._queue = Queue(_waking(waker))
         try:
             async with trio.open_nursery() as nursery:
-                self._process = os.getpid()
-                self._queue = Queue(trio.lowlevel.current_trio_token().run_sync_soon)
                 self._hands = Hands(nursery, linger=not own_thread)
-                if own_thread:
+                if waker is not None:
+                    nursery.start_soon(waker.serve, queue.run)
                     nursery.start_soon(_watch_exit, on_exit or nursery.cancel_scope.cancel)
                 await main()
                 # What the end of the run has answered gets home before the rest is cut.
@@ -226,6 +269,9 @@ class Far:
                 nursery.cancel_scope.cancel()
         finally:
             self.has_ended = True
+            if waker is not None:
+                waker.close()
+                queue.run()  # what was posted since nobody looks any more: it hears that it is late
             for hear in tuple(self.when_ended):
                 hear()
 
@@ -266,6 +312,18 @@ class Far:
         if self._hands is None:
             raise ended()
         self.post(partial(self._hands.take, call))
+
+
+def _waking(waker: Waker | None) -> Callable[[Callable[[], None]], object]:
+    """Return how another thread has this loop run a function soon."""
+    if waker is None:  # a guest: its loop is in the hands of the host
+        return trio.lowlevel.current_trio_token().run_sync_soon
+
+    def wake(_run: Callable[[], None]) -> None:
+        if not waker.wake():
+            raise ended()
+
+    return wake
 
 
 async def _watch_exit(on_exit: Callable[[], object]) -> None:
