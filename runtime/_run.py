@@ -11,6 +11,7 @@ from ..actors._child import ActorChild
 from ..actors._dead_letters import DeadLetter
 from ..channels._overflow import OverflowPolicy, check_capacity, check_overflow
 from ._alone import among_runs
+from ._async_only import AsyncOnly
 from ._execution import Execution
 from ._group_report import report_group
 from ._names import suggest
@@ -25,8 +26,10 @@ DRAIN_BUDGET = 10.0
 """Seconds."""
 
 
-class LiveRun(RunMessages, RunControl):
+class LiveRun(RunMessages, RunControl, AsyncOnly):
     """What `async with wf.open(...) as run:` gives. Leaving the block drains the run."""
+
+    _opened_as = "async with wf.open() as run:"
 
     def __init__(self, execution: Execution) -> None:
         self._execution = execution

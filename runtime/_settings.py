@@ -14,6 +14,7 @@ from ..actors._run_context import RunContext
 from ..channels._envelope import MessageContext
 from ..channels._meter import Meter, SliceMeter
 from ._ask import Asking
+from ._names import suggest
 
 
 @frozen(kw_only=True)
@@ -69,6 +70,21 @@ class ExecuteOptions(TypedDict, total=False):
     deps: Any
     state: Any
     harness: Harness | None
+
+
+def check_options(what: str, options: "ExecuteOptions") -> None:
+    """Refuse what no execution takes: `**options` would let a misspelt one pass.
+
+    Args:
+        what: who was given them, for the error.
+
+    Raises:
+        TypeError: names it, and the nearest one that there is.
+    """
+    known = ExecuteOptions.__annotations__
+    for option in options:
+        if option not in known:
+            raise TypeError(f"{what}() takes no option {option!r};{suggest(option, known)}")
 
 
 def generate_run_name(workflow: str) -> str:

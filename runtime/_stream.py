@@ -13,9 +13,10 @@ from ..channels._lane import Lane, Reader
 from ..channels._outlet import Outlet
 from ..channels._overflow import OverflowPolicy
 from ..channels._tracking import settle_piece
+from ._async_only import AsyncOnly
 
 
-class Stream:
+class Stream(AsyncOnly):
     """`async with run.stream(node) as xs: async for x in xs: ...`
 
     Inside `async with`, the edge blocks its sender when full (or does what `overflow` says). A bare
@@ -23,6 +24,7 @@ class Stream:
     the oldest, and `dropped` counts them. Once nobody holds it any more, the graph forgets it.
     """
 
+    _opened_as = "async with run.stream(...) as xs:"
     _inbox: Inbox | None = None
     _lane: Lane | None = None
     _forget: Callable[[], None] | None = None

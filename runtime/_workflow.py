@@ -17,7 +17,14 @@ from ._node import Node, Readers, make_node, readers_of, upstreams_of
 from ._options import ActorOptions, AnyOptions, MapOptions, TaskOptions
 from ._report import WorkflowResult
 from ._run import LiveRun
-from ._settings import ExecuteOptions, Harness, Settings, generate_run_name, resolve_config
+from ._settings import (
+    ExecuteOptions,
+    Harness,
+    Settings,
+    check_options,
+    generate_run_name,
+    resolve_config,
+)
 from ._shape import Kind
 from ._trio_only import refuse_outside_trio
 
@@ -350,6 +357,7 @@ class Workflow:
         Nodes without an upstream take messages from `run.send` until the run drains, which leaving
         the block does. Arguments and errors: as `execute`.
         """
+        check_options("wf.open", options)
         return LiveRun(self.prepare(**options, is_open=True))
 
     def prepare(self, *, is_open: bool = False, **options: Unpack[ExecuteOptions]) -> Execution:

@@ -16,7 +16,7 @@ from anyio.abc import TaskGroup
 
 from .._report import WorkflowResult
 from .._run import LiveRun
-from .._settings import ExecuteOptions
+from .._settings import ExecuteOptions, check_options
 from .._workflow import Workflow
 from ..host._asyncio_run import AsyncioRun
 from ..host._hosted import HostKind
@@ -53,6 +53,7 @@ class Lifespan:
             raise ValueError(f"drain_budget takes seconds > 0, got {drain_budget!r}")
         if on_failure not in ("not_ready", "exit"):
             raise ValueError(f"on_failure can't be {on_failure!r}; choose 'not_ready' or 'exit'")
+        check_options("trouper.asgi.lifespan", options)
         self.workflow = workflow
         self._host: HostKind | None = host
         self._budget = drain_budget

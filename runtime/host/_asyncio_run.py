@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Unpack
 
 from ...channels._overflow import OverflowPolicy
+from .._async_only import AsyncOnly
 from .._reconfigure import Changes
 from .._report import WorkflowResult
 from .._run import DRAIN_BUDGET, LiveRun
@@ -26,12 +27,14 @@ SLICE = 0.001
 """Seconds that a reader may read on without a wait before others of its loop get their turn."""
 
 
-class AsyncioRun(HostedRun):
+class AsyncioRun(HostedRun, AsyncOnly):
     """What `async with trouper.open(wf) as run:` gives under asyncio. Leaving the block drains.
 
     The actors run in trio: in a thread of its own, or (`host="guest"`) in this loop's thread.
     Whatever waits here can be cancelled here; the far side is cancelled too, and waited for.
     """
+
+    _opened_as = "async with trouper.open(wf) as run:"
 
     def __init__(self, live: LiveRun, host: HostKind) -> None:
         super().__init__(Session(live, self._has_opened))
@@ -148,8 +151,10 @@ class AsyncioRun(HostedRun):
         )
 
 
-class AsyncioStream:
+class AsyncioStream(AsyncOnly):
     """`async with run.stream(node) as xs: async for x in xs`, under asyncio."""
+
+    _opened_as = "async with run.stream(...) as xs:"
 
     def __init__(self, stream: Stream, bridge: "AsyncioBridge") -> None:
         self._bridge = bridge

@@ -5,7 +5,7 @@ from typing import Any, Unpack
 import sniffio
 
 from .._run import LiveRun
-from .._settings import ExecuteOptions
+from .._settings import ExecuteOptions, check_options
 from .._workflow import Workflow
 from ._asyncio_run import AsyncioRun
 from ._blocking_run import BlockingRun
@@ -30,7 +30,7 @@ def open(
         RuntimeError: no event loop runs here; the text names `open_blocking`.
         ValueError: `host` is not legal, or has no effect under trio.
     """
-    live = _checked(workflow, "open").open(**options)
+    live = _opened(workflow, "open", options)
     try:
         library = sniffio.current_async_library()
     except sniffio.AsyncLibraryNotFoundError:
@@ -60,7 +60,7 @@ def open_blocking(workflow: Workflow, /, **options: Unpack[ExecuteOptions]) -> B
         GraphError: the graph can't run.
         RuntimeError: an event loop runs in this thread; the text names the awaitable form.
     """
-    live = _checked(workflow, "open_blocking").open(**options)
+    live = _opened(workflow, "open_blocking", options)
     try:
         library = sniffio.current_async_library()
     except sniffio.AsyncLibraryNotFoundError:
@@ -71,10 +71,11 @@ def open_blocking(workflow: Workflow, /, **options: Unpack[ExecuteOptions]) -> B
     )
 
 
-def _checked(workflow: Any, what: str) -> Workflow:
+def _opened(workflow: Any, what: str, options: ExecuteOptions) -> LiveRun:
     if not isinstance(workflow, Workflow):
         raise TypeError(f"trouper.{what}() takes a trouper.Workflow, got {workflow!r}")
-    return workflow
+    check_options(f"trouper.{what}", options)
+    return workflow.open(**options)
 
 
 open.__module__ = open_blocking.__module__ = "trouper"
