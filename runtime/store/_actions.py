@@ -2,10 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from functools import cache
+from itertools import chain
 from typing import Any
 
 import msgspec
 from attrs import define, field
+from msgspec.structs import astuple
 
 from ._connections import Connections
 from ._database import Database
@@ -14,11 +17,23 @@ from ._records import ActionRecord
 
 _NAMES = ActionRecord.__struct_fields__
 _CACHED, _INTERRUPTIBLE = map(_NAMES.index, ("is_cached", "interruptible"))
-INSERT = (
-    f"INSERT INTO action ({', '.join(_NAMES)}) VALUES ({', '.join('?' * len(_NAMES))}) "
-    "ON CONFLICT (execution, name) DO UPDATE SET "
-    + ", ".join(f"{name} = excluded.{name}" for name in _NAMES[2:])
-)
+_ROW = f"({', '.join('?' * len(_NAMES))})"
+_MOST_AT_ONCE = 128
+"""Rows of one statement."""
+
+
+@cache
+def _insert(rows: int) -> str:
+    return (
+        f"INSERT INTO action ({', '.join(_NAMES)}) VALUES {', '.join([_ROW] * rows)} "
+        "ON CONFLICT (execution, name) DO UPDATE SET "
+        + ", ".join(f"{name} = excluded.{name}" for name in _NAMES[2:])
+    )
+
+
+_SELECT = f"SELECT {', '.join(_NAMES)} FROM action WHERE execution = ?"
+_FEW = f"{_SELECT} LIMIT ?"
+_ORDERED = f"{_SELECT} ORDER BY started, name LIMIT ?"
 _UPDATE = (
     f"UPDATE action SET {', '.join(f'{name} = ?' for name in _NAMES[2:])} "
     "WHERE execution = ? AND name = ?"
@@ -56,7 +71,7 @@ class Actions:
             count = "SELECT count(*) FROM action WHERE execution = ?"
             rows = int(db.execute(count, (execution,)).get)
         if rows + len(group) <= limit:
-            db.executemany(INSERT, map(values_of, group))
+            put(db, group)
             self._most[execution] = rows + len(group)
             return
         self._most[execution] = self._write_what_has_room(db, execution, group, rows)
@@ -67,12 +82,12 @@ class Actions:
         """Return how many rows there are now."""
         left_out = 0
         for record in group:
-            values = values_of(record)
+            values = [storable(each) for each in astuple(record)]
             db.execute(_UPDATE, (*values[2:], *values[:2]))
             if db.changes():
                 continue
             if rows < self._limits.actions:
-                db.execute(INSERT, values)
+                db.execute(_insert(1), values)
                 rows += 1
             else:
                 left_out += self._leave_out(record)
@@ -103,25 +118,38 @@ class Actions:
         with self._connections.reading() as db:
             return actions_of(db, execution, most=most)
 
-    def lines(self, execution: int, *, most: int) -> bytes:
-        """Return them as lines of JSON."""
-        with self._connections.reading() as db:
-            return lines_of(_rows(db, execution, most))
+
+def put(db: Database, records: Sequence[ActionRecord]) -> None:
+    """Write records; a later one of the same action replaces it whole."""
+    # Each statement lets other threads run, and then waits until they let this one: 5 ms where they
+    # are busy. So there are few, and of few lengths, which SQLite knows already.
+    start, many = 0, _MOST_AT_ONCE
+    while left := len(records) - start:
+        while many > left:
+            many //= 2
+        values = list(chain.from_iterable(map(astuple, records[start : start + many])))
+        try:
+            db.execute(_insert(many), values)
+        except UnicodeEncodeError:  # half a pair of surrogates somewhere
+            db.execute(_insert(many), [storable(each) for each in values])
+        start += many
 
 
-def lines_of(rows: Iterable[Sequence[Any]]) -> bytes:
-    """Return rows of actions as lines of JSON, as those of their records would be."""
+def lines_of(db: Database, execution: int, *, most: int) -> bytes:
+    """Return the actions of an execution as lines of JSON, as those of their records would be."""
     # Without making records: a run waits for it at its end, and may have many.
-    return _encode_lines([_as_dict(row) for row in rows])
+    return _encode_lines([_as_dict(row) for row in _rows(db, execution, most)])
 
 
 _encode_lines = msgspec.json.Encoder().encode_lines
 
 
-def has_more(db: Database, execution: int, than: int) -> bool:
-    """Return whether an execution has more actions than so many."""
-    sql = "SELECT 1 FROM action WHERE execution = ? LIMIT 1 OFFSET ?"
-    return db.execute(sql, (execution, than)).fetchone() is not None
+def few_actions(db: Database, execution: int, most: int) -> Sequence[ActionRecord] | None:
+    """Return the actions of an execution; as `Actions.of`; None: it has more than `most`."""
+    rows = db.execute(_FEW, (execution, most + 1)).fetchall()
+    if len(rows) > most:
+        return None
+    return sorted(map(_record, rows), key=lambda each: (each.started, each.name))
 
 
 def actions_of(db: Database, execution: int, *, most: int = -1) -> Sequence[ActionRecord]:
@@ -130,21 +158,7 @@ def actions_of(db: Database, execution: int, *, most: int = -1) -> Sequence[Acti
 
 
 def _rows(db: Database, execution: int, most: int) -> Sequence[Sequence[Any]]:
-    return db.execute(
-        f"SELECT {', '.join(_NAMES)} FROM action WHERE execution = ? ORDER BY started, name "
-        "LIMIT ?",
-        (execution, most),
-    ).fetchall()
-
-
-def values_of(record: ActionRecord) -> tuple[Any, ...]:
-    """Return the values of `INSERT`."""
-    return tuple(
-        [
-            value if type(value) is not str or value.isascii() else storable(value)
-            for value in msgspec.structs.astuple(record)
-        ]
-    )
+    return db.execute(_ORDERED, (execution, most)).fetchall()
 
 
 def storable(value: Any) -> Any:

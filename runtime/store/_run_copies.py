@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import msgspec
 from attrs import frozen
 
-from ._actions import INSERT, actions_of, has_more, values_of
+from ._actions import few_actions, put
 from ._connections import Connections
 from ._database import Database
 from ._errors import NotTheSame
@@ -80,6 +80,13 @@ class RunCopy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _COLUMNS = ExecutionCopy.__struct_fields__[:-1]
+_COPY = (
+    f"SELECT {', '.join(f'execution.{name}' for name in _COLUMNS)}, execution.id, "
+    "run.id, run.parameters, run.created, experiment.params FROM run "
+    "JOIN experiment ON experiment.project = run.project AND experiment.name = run.experiment "
+    "JOIN execution ON execution.run = run.id "
+    "WHERE run.project = ? AND run.experiment = ? AND run.name = ? ORDER BY execution.number"
+)
 FEW_ACTIONS = 100
 """At most so many actions of an execution stand in its copy."""
 _JSON = ("labels", "annotations", "params", "config")
@@ -88,33 +95,21 @@ _Known = Mapping[str, tuple[int, float | None, str | None]]
 """Token -> id, when it ended, and the code of its error."""
 
 
-def copy_of(connections: Connections, key: RunKey) -> RunCopy | None:
+def copy_in(db: Database, key: RunKey) -> RunCopy | None:
     """Return all that is recorded of a run but many actions; None: there is no such run."""
-    with connections.reading() as db:
-        row = db.execute(
-            "SELECT run.id, run.parameters, run.created, experiment.params FROM run "
-            "JOIN experiment ON experiment.project = run.project "
-            "AND experiment.name = run.experiment "
-            "WHERE run.project = ? AND run.experiment = ? AND run.name = ?",
-            (key.project, key.experiment, key.name),
-        ).fetchone()
-        if row is None:
-            return None
-        run, parameters, created, params = row
-        executions = db.execute(
-            f"SELECT {', '.join(_COLUMNS)}, id FROM execution WHERE run = ? ORDER BY number",
-            (run,),
-        ).fetchall()
-        actions = [_few_actions(db, each[-1]) for each in executions]
-        results = db.execute(
-            "SELECT key, value, set_at FROM result WHERE run = ? ORDER BY key", (run,)
-        ).fetchall()
+    rows = db.execute(_COPY, (key.project, key.experiment, key.name)).fetchall()
+    if not rows:
+        return None
+    run, parameters, created, params = rows[0][-4:]
+    results = db.execute(
+        "SELECT key, value, set_at FROM result WHERE run = ? ORDER BY key", (run,)
+    ).fetchall()
     return RunCopy(
         key=key,
         experiment_params=_decoded(params),
         parameters=_decoded(parameters),
         created=created,
-        executions=list(map(_execution, executions, actions)),
+        executions=[_execution(row, few_actions(db, row[-5], FEW_ACTIONS)) for row in rows],
         results={name: ResultCopy(value=value, at=at) for name, value, at in results},
     )
 
@@ -127,10 +122,6 @@ def is_known(connections: Connections, key: RunKey) -> bool:
 
 def _decoded(text: str | None) -> dict[str, Any] | None:
     return None if text is None else msgspec.json.decode(text)
-
-
-def _few_actions(db: Database, execution: int) -> Sequence[ActionRecord] | None:
-    return None if has_more(db, execution, FEW_ACTIONS) else actions_of(db, execution)
 
 
 def _execution(row: Sequence[Any], actions: Sequence[ActionRecord] | None) -> ExecutionCopy:
@@ -307,10 +298,7 @@ def _end(db: Database, copy: ExecutionCopy, execution: int) -> None:
 
 
 def _add_actions(db: Database, execution: int, actions: Sequence[ActionRecord]) -> None:
-    db.executemany(
-        INSERT,
-        (values_of(msgspec.structs.replace(each, execution=execution)) for each in actions),
-    )
+    put(db, [msgspec.structs.replace(each, execution=execution) for each in actions])
 
 
 def _set_results(db: Database, run: int, execution: int, results: Mapping[str, ResultCopy]) -> None:

@@ -12,16 +12,18 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
 from ..assets._append import end_of_lines, make_folder, write_all
 from ..assets._errors import ManifestDamaged
+from ..store._actions import lines_of
 from ..store._connections import FILE_MODE
+from ..store._database import Database
 from ..store._errors import NotTheSame, StoreError, StoreFull, StoreReadOnly
 from ..store._records import ActionRecord, RunKey, execution_id
-from ..store._run_copies import ExecutionCopy, ResultCopy, RunCopy, copy_of, is_known
+from ..store._run_copies import ExecutionCopy, ResultCopy, RunCopy, copy_in, is_known
 from ..store._store import Store
 from ._plain_values import as_json, from_json
 
@@ -74,6 +76,23 @@ class _Line(msgspec.Struct, frozen=True):
     key: str
     value: Any
     at: float
+
+
+class Over(NamedTuple):
+    """An execution that has ended."""
+
+    execution: int
+    """Id of its row."""
+    number: int
+
+
+class Told(NamedTuple):
+    """What the files of a run are to hold."""
+
+    copy: RunCopy
+    ended: Over | None
+    actions: bytes | None
+    """Lines of the actions of what has ended, if they stand in a file of their own."""
 
 
 _decode_actions = msgspec.json.Decoder(ActionRecord).decode_lines
@@ -139,28 +158,48 @@ class ResultsFile:
 
 
 def tell_run(
-    store: Store, key: RunKey, folder: Path, *, known: int = 0, ended: int | None = None
+    store: Store, key: RunKey, folder: Path, *, known: int = 0, ended: Over | None = None
 ) -> None:
     """Write what the database has of a run into its folder, which is made if it is not there.
 
     Args:
         known: bytes of `results.jsonl` that the database has.
-        ended: id of the execution that has ended just now, whose actions are written too.
+        ended: the execution that has ended just now, whose actions are written too.
 
     Raises:
         StoreError: it can't be written; what was there is as it was.
     """
-    copy = copy_of(store.connections, key)
-    if copy is None or not copy.executions:  # it has fallen out
+    with store.connections.reading() as db:
+        told = told_in(db, key, ended)
+    write_told(folder, told, known=known)
+
+
+def told_in(db: Database, key: RunKey, ended: Over | None = None) -> Told | None:
+    """Return what the files of a run are to hold, as it stands in a transaction."""
+    copy = copy_in(db, key)
+    if copy is None:  # it has fallen out
+        return None
+    lines: bytes | None = None
+    if ended is not None:
+        same = (each for each in copy.executions if each.number == ended.number)
+        if next((each.actions for each in same), None) is None:
+            lines = lines_of(db, ended.execution, most=_MOST_ACTIONS)
+    return Told(copy, ended, lines)
+
+
+def write_told(folder: Path, told: Told | None, *, known: int = 0) -> None:
+    """Write it; `known` and errors: as of `tell_run`."""
+    if told is None:
         return
-    last = copy.executions[-1]
-    if ended is not None and last.actions is None:
-        lines = store.actions.lines(ended, most=_MOST_ACTIONS)
-        _replace(folder / _actions_name(last.number), lines)
-    _replace(folder / NAME, msgspec.json.format(_encode(copy, known), indent=2) + b"\n")
+    place, ended = str(folder), told.ended
+    if ended is not None and told.actions is not None:
+        _replace(place, _actions_name(ended.number), told.actions)
+    if ended is not None and ended.number != told.copy.executions[-1].number:
+        return  # another process has begun the run anew, and tells of it
+    _replace(place, NAME, msgspec.json.format(_encode(told.copy, known), indent=2) + b"\n")
     if ended is not None:  # nobody adds to it any more
         with suppress(FileNotFoundError):
-            os.unlink(folder / RESULTS)
+            os.unlink(f"{place}/{RESULTS}")
 
 
 def _actions_name(number: int) -> str:
@@ -197,12 +236,16 @@ def _as_file(run: str, copy: ExecutionCopy) -> _Execution:
     return _Execution(id=execution_id(run, copy.number), **columns)
 
 
-def _replace(path: Path, text: bytes) -> None:
-    fresh = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+def _replace(folder: str, name: str, text: bytes) -> None:
+    path = f"{folder}/{name}"
+    fresh = f"{folder}/.{name}.{os.getpid()}-{secrets.token_hex(4)}.tmp"
     try:
-        make_folder(path.parent)
         try:
-            descriptor = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE)
+            descriptor = _made(fresh)
+        except (FileNotFoundError, NotADirectoryError):
+            make_folder(Path(folder))
+            descriptor = _made(fresh)
+        try:
             try:
                 write_all(descriptor, text)
             finally:
@@ -210,13 +253,17 @@ def _replace(path: Path, text: bytes) -> None:
             os.replace(fresh, path)
         except BaseException:
             with suppress(OSError):
-                fresh.unlink(missing_ok=True)
+                os.unlink(fresh)
             raise
     except OSError as error:
         raise refused(path, error) from error
 
 
-def refused(path: Path, error: OSError) -> StoreError:
+def _made(path: str) -> int:
+    return os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, FILE_MODE)
+
+
+def refused(path: Path | str, error: OSError) -> StoreError:
     """Return our error for one of the system's."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StoreFull(

@@ -25,7 +25,7 @@ from ..store._verbs import Verb
 from ._attached import hold_workspace, let_workspace_go
 from ._journal import Journal, Story, continue_journal, earlier_journals, make_journal
 from ._names import key_of_run
-from ._run_file import ResultsFile, refuse_unknown, tell_run
+from ._run_file import Over, ResultsFile, refuse_unknown, tell_run
 from ._workspace import Workspace
 
 KEY = "tracked"
@@ -111,7 +111,8 @@ class Tracked:
         if target != self.target:
             self.target = target
             self.store.runs.name_target(self.claim, target)
-            self.tell()
+            self.is_told = False
+            self._recorder.rouse()
 
     def tell(self, *, is_over: bool = False) -> None:
         """Write how it stands into the run's folder, at the end with its actions.
@@ -121,7 +122,7 @@ class Tracked:
         """
         with self._telling:
             self.is_told = True
-            ended = self.claim.execution if is_over else None
+            ended = Over(self.claim.execution, self.claim.number) if is_over else None
             known = 0 if is_over else self._results.known()  # before the database is read
             folder = self.assets.shelf.path
             tell_run(self.store, self.claim.key, folder, known=known, ended=ended)
