@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from contextvars import copy_context
 from functools import partial
 from typing import Any
 
@@ -59,7 +60,9 @@ class AsyncioBridge:
             self._start_guest(serve)
             return
         # No daemon: what actors have to clean up is cleaned up, even if nobody ever stops them.
-        self._thread = threading.Thread(target=self._run_in_thread, args=(serve,), name="trouper")
+        # The actors see the context variables of whoever opens the run, as they do in trio.
+        args = (self._run_in_thread, serve)
+        self._thread = threading.Thread(target=copy_context().run, args=args, name="trouper")
         self._thread.start()
 
     def _start_guest(self, serve: Main) -> None:

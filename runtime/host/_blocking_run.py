@@ -4,6 +4,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
+from contextvars import copy_context
 from functools import partial
 from types import TracebackType
 from typing import Any, Unpack
@@ -51,7 +52,9 @@ class BlockingRun(HostedRun):
     def __enter__(self) -> "BlockingRun":
         self.refuse_second_use(is_entered=self._thread is not None)
         # No daemon: what actors have to clean up is cleaned up, even if nobody ever stops them.
-        self._thread = threading.Thread(target=self._run, name="trouper")
+        # The actors see the context variables of whoever opens the run, as they do in trio.
+        args = (self._run,)
+        self._thread = threading.Thread(target=copy_context().run, args=args, name="trouper")
         self._thread.start()
         try:
             self._opened.result()

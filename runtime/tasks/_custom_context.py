@@ -23,7 +23,8 @@ def custom_context(**pairs: str) -> Generator[None, None, None]:
     if current_context.get() is None:
         raise RuntimeError(
             "trouper.custom_context() is for tasks; outside of one write "
-            "trouper.with_runcontext(custom_context={...})"
+            "trouper.with_runcontext(custom_context={...}), or for one message "
+            "run.send(x, custom_context={...})"
         )
     own = read_only(pairs)
     here = message_context.get()

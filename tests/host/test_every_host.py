@@ -4,6 +4,7 @@ import asyncio
 import threading
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextvars import ContextVar
 from functools import partial
 from typing import Any, Literal
 
@@ -230,6 +231,31 @@ def test_messages_of_two_runs_never_mix(host: Host) -> None:
             tracing("one"),
             lambda one: opened(other, tracing("two"), lambda two: both(one, two)),
         )
+
+    in_host(host, main)
+
+
+def test_actors_see_the_variables_of_whoever_opens_the_run(host: Host) -> None:
+    """X1: those of a caller are seen by what he calls there, and by no actor."""
+    variable: ContextVar[str] = ContextVar("variable", default="unset")
+    workflow = trouper.Workflow("seeing")
+
+    @workflow.actor
+    async def seeing(ctx: trouper.ActorContext[None, None, int, None]) -> None:
+        async for _ in ctx:
+            await ctx.reply(variable.get())
+            variable.set("by an actor")
+
+    async def use(run: Any) -> None:
+        token = variable.set("caller")
+        assert [await run.ask(n, to="seeing") for n in range(2)] == ["opener", "by an actor"]
+        assert variable.get() == "caller"
+        variable.reset(token)
+
+    async def main() -> None:
+        token = variable.set("opener")
+        await opened(host, workflow, use)
+        variable.reset(token)
 
     in_host(host, main)
 
