@@ -13,7 +13,7 @@ import trio
 from .._leaf import only_leaf
 from ._far import Call, Far, FarSideEnded, Queue
 from ._give_way import GiveWay
-from ._hosted import HostKind
+from ._hosted import HostKind, not_in_trio
 
 Main = Callable[[], Awaitable[None]]
 
@@ -114,18 +114,21 @@ class AsyncioBridge:
             BaseException: what ended it, if it was no normal end.
             asyncio.CancelledError: this task was cancelled meanwhile.
         """
-        was_cancelled = False
+        cancelled: asyncio.CancelledError | None = None
         while not self.over.done():
             try:
                 await asyncio.wait([self.over])
-            except asyncio.CancelledError:
-                was_cancelled = True
+            except asyncio.CancelledError as error:
+                cancelled = cancelled or error
                 on_cancel()
         if self._thread is not None:
             self._thread.join()  # it has said that it is over, and has nothing more to do
         self.over.result()
-        if was_cancelled:
-            raise asyncio.CancelledError
+        if cancelled is not None:
+            try:
+                raise cancelled  # itself: its message tells anyio whose it is
+            finally:
+                del cancelled  # it holds this frame
 
     async def let_others_run(self) -> None:
         """Give every other task of this loop its turn."""
@@ -151,12 +154,8 @@ class AsyncioBridge:
             FarSideEnded: the run has ended.
             BaseException: what `fn` raised.
         """
-        loop = asyncio.get_running_loop()
-        if loop is not self.loop:
-            raise RuntimeError(
-                "this run was opened in another event loop; use it there, or open one here"
-            )
-        answer = _Answer(loop.create_future())
+        self._refuse_elsewhere()
+        answer = _Answer(self.loop.create_future())
         # A guest is in this loop's thread: no need to go round once more.
         arrive = answer.arrive if self._kind == "guest" else partial(self.home, answer.arrive)
         call = Call(partial(fn, *args, **named), arrive)
@@ -164,13 +163,29 @@ class AsyncioBridge:
         try:
             await answer.future
         except asyncio.CancelledError:
+            if answer.has_come:
+                raise
             await self._cut(call, answer)
-            if call.error is not None:  # its clean-up failed: that matters more
-                raise call.error from None
-            raise
+            if call.error is None or isinstance(call.error, FarSideEnded):
+                raise
+            # Its clean-up failed: that matters more.
+        # Not in the handler, where the cancel would take the place of what it was raised from.
         if call.error is not None:
             raise call.error
         return call.value
+
+    def _refuse_elsewhere(self) -> None:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            loop = None
+        # A guest's tasks run in the thread of the loop, which says that it runs.
+        if loop is None or (self._kind == "guest" and trio.lowlevel.in_trio_task()):
+            raise not_in_trio("it is for asyncio")
+        if loop is not self.loop:
+            raise RuntimeError(
+                "this run was opened in another event loop; use it there, or open one here"
+            )
 
     async def _cut(self, call: Call, answer: "_Answer") -> None:
         """Cancel a call and wait for its end, through every further cancel."""

@@ -20,7 +20,7 @@ from .._stream import Stream
 from ._crossing import Crossing
 from ._far import Call, Far, FarSideEnded, ForkedAway
 from ._give_way import GiveWay
-from ._hosted import AskOptions, HostedRun, SendOptions, at_once
+from ._hosted import AskOptions, HostedRun, SendOptions, at_once, not_in_trio
 from ._session import Session
 
 
@@ -114,6 +114,8 @@ class BlockingRun(HostedRun):
     def _call(self, fn: Callable[..., Awaitable[Any]], /, *args: Any, **named: Any) -> Any:
         if self._thread is None:
             raise self.not_entered()
+        if self._thread is threading.current_thread():
+            raise not_in_trio("it would block those that it waits for")
         ended: Future[None] = Future()
         call = Call(partial(fn, *args, **named), partial(ended.set_result, None))
         self.far.start(call)
@@ -212,7 +214,11 @@ class BlockingStream:
         if self._is_open:
             raise RuntimeError("this stream is already open; call run.stream() again for another")
         self._is_open = True
-        self._call(self._crossing.open)
+        try:
+            self._call(self._crossing.open)
+        except BaseException:  # Ctrl-C: nobody leaves a block that was not entered
+            self._crossing.close_soon()
+            raise
         return self
 
     def __exit__(

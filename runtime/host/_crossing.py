@@ -16,7 +16,7 @@ from ...channels._envelope import Envelope
 from ...channels._lane import Lane
 from ...channels._tracking import settle_piece
 from .._stream import Stream
-from ._far import Far, FarSideEnded
+from ._far import Far, FarSideEnded, ForkedAway
 
 CROSSING = 1_024
 """Messages that may be under way to the host beside those that the edge holds."""
@@ -25,7 +25,7 @@ LOT = 256
 
 
 class Crossing:
-    """The way of one stream to the host. What the host may use is `open`, `lot` and `settle`."""
+    """The way of one stream to the host, which calls `open` and `close` there, all else itself."""
 
     def __init__(self, stream: Stream, far: Far, wake: Callable[[], object]) -> None:
         """Prepare.
@@ -70,6 +70,11 @@ class Crossing:
         """Tell whoever follows a message that it has been read."""
         self._post(partial(settle_piece, self, envelope, "acknowledged"))
 
+    def close_soon(self) -> None:
+        """Stop reading, though nobody waits for it, and nobody knows whether reading has begun."""
+        with suppress(FarSideEnded, ForkedAway):
+            self._far.post(self._close)
+
     def _post(self, job: Callable[[], object]) -> None:
         try:
             self._far.post(job)
@@ -85,9 +90,13 @@ class Crossing:
 
     async def close(self) -> None:
         """Stop reading; the graph goes on without this reader."""
+        self._close()
+
+    def _close(self) -> None:
         self.forget()
-        assert self._lane is not None
-        self.stream.close_lane(self._lane)
+        if self._lane is not None:
+            self.stream.close_lane(self._lane)
+            self.buffer.clear()  # a loop that goes on all the same finds nothing of it
 
     def forget(self) -> None:
         """Hear no more of the far side's end. Safe on either side, and once more."""

@@ -75,6 +75,8 @@ class HostedRun:
 
     def cancel(self, reason: str = "run.cancel() was called") -> None:
         """Cancel everything soon; what was in hand is recorded. Idempotent, from any thread."""
+        # First: a far side that only starts takes no jobs yet, and looks at this when it has.
+        self.session.note_cancel(reason)
         with suppress(FarSideEnded):
             self.far.post(partial(self.live.cancel, reason))
 
@@ -89,6 +91,7 @@ class HostedRun:
     # -- for the handles ---------------------------------------------------------------------
 
     def leave_soon(self, why_cancelled: str = "") -> None:
+        self.session.note_leave(why_cancelled)  # first, as above
         with suppress(FarSideEnded, ForkedAway):
             self.far.post(partial(self.session.leave, why_cancelled))
 
@@ -110,6 +113,14 @@ class HostedRun:
             raise NodeEnded(
                 f"run {self.name!r} has ended; the message was not accepted", payload
             ) from error
+
+
+def not_in_trio(why: str) -> RuntimeError:
+    """Return the error of a handle that was used where the actors run."""
+    return RuntimeError(
+        f"this handle of a run was used in trio, where the actors run: {why}; in an actor use its "
+        "own `ctx`: `await ctx.send(...)`, `await ctx.ask(...)`"
+    )
 
 
 async def at_once(fn: Callable[..., T], *args: Any) -> T:

@@ -47,15 +47,22 @@ class Session:
             if self.live.has_ended:
                 self.result = self.live.result()
 
+    def note_cancel(self, reason: str) -> None:
+        """Have the run cancelled as soon as it begins, if it has not begun. From any thread."""
+        self._why_cancelled = self._why_cancelled or reason
+
+    def note_leave(self, why_cancelled: str = "") -> None:
+        """Have the block left as soon as it is entered, if it was not yet. From any thread."""
+        self.note_cancel(why_cancelled)
+        self._is_told = True
+
     def leave(self, why_cancelled: str = "") -> None:
         """Leave the block: drain the run, or cancel it if a reason is given. On the far side.
 
         A drain that goes on can be cut short so.
         """
-        self._is_told = True
-        if why_cancelled:
-            self._why_cancelled = why_cancelled
-            if self._told is not None:
-                self.live.cancel(why_cancelled)
+        self.note_leave(why_cancelled)
         if self._told is not None:
+            if why_cancelled:
+                self.live.cancel(why_cancelled)
             self._told.set()

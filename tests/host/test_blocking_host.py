@@ -205,3 +205,26 @@ def test_functions_of_trio_can_be_called_there() -> None:
 def test_its_clock_can_be_read_from_here() -> None:
     with trouper.open_blocking(doubling()) as run:
         assert run.status().seconds >= 0
+
+
+def test_it_is_refused_where_the_actors_run() -> None:
+    """An actor that used the handle would block the thread that has to answer it."""
+    workflow, handles = trouper.Workflow("lost"), list[trouper.BlockingRun]()
+
+    @workflow.actor
+    async def lost(ctx: trouper.ActorContext[None, None, int, None]) -> None:
+        async for number in ctx:
+            with pytest.raises(RuntimeError, match=r"in an actor use its own `ctx`") as caught:
+                handles[0].ask(number, to="lost")
+            await ctx.reply(str(caught.value))
+
+    with trouper.open_blocking(workflow) as run:
+        handles.append(run)
+        assert "it would block those that it waits for" in run.ask(1, to="lost")
+
+
+def test_a_stream_that_can_not_be_opened_leaves_nothing() -> None:
+    with trouper.open_blocking(doubling()) as run:
+        stream = run.stream("double")
+    with pytest.raises(RuntimeError, match="the run has ended"), stream:
+        raise AssertionError("it was opened")
