@@ -81,7 +81,9 @@ class Job:
 
     def _note_end(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled():
-            self.error = task.exception() or self.error
+            error = task.exception()
+            if error is not None:  # it may be false all the same
+                self.error = error
         elif not self._was_cancelled:
             self.error = RuntimeError(
                 f"{self.terms.name} raised asyncio.CancelledError although nobody in trio cancels "

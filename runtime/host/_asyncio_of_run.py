@@ -68,7 +68,7 @@ class AsyncioOfRun:
             return host
         if self._around is not None:
             return self._around.side()
-        if self._own is None:
+        if self._own is None or self._own.is_closed:
             from ._own_loop import OwnLoop
 
             self._own = OwnLoop()

@@ -102,6 +102,10 @@ class AsyncioSide:
         """Tell all who wait when the loop was closed under them. Runs as long as trio does."""
         while not self.loop.is_closed():  # noqa: ASYNC110  # there is no event for it
             await trio.sleep(LOOK)
+        self.lose_all()
+
+    def lose_all(self) -> None:
+        """Tell all who wait that the loop is closed."""
         for job in tuple(self.under_way):
             job.lose(closed(job.terms.name))
 
@@ -117,5 +121,5 @@ def closed(name: str) -> LoopClosed:
     """Return the error of a job whose loop is no more."""
     return LoopClosed(
         f"the asyncio loop that runs {name} is closed; leave the block of `trouper.open(...)` "
-        "before the loop is closed"
+        "before the loop is closed, and let nothing that runs there stop it"
     )

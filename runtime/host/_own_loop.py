@@ -17,7 +17,10 @@ PATIENCE = 10.0
 
 
 class OwnLoop:
-    """Made in trio, with the first bridge that needs it; closed there when the run has ended."""
+    """Made in trio, with the first bridge that needs it; closed there when the run has ended.
+
+    What runs there may end it before: by `loop.stop()`, or with a task that raises `SystemExit`.
+    """
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -30,12 +33,28 @@ class OwnLoop:
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         try:
-            self._loop.run_forever()
+            self._run_to_its_end()
             self._loop.run_until_complete(_end_all())
         finally:
             asyncio.set_event_loop(None)
             self._loop.close()
-            self.side.home(self._over.set)
+            self.side.home(self._note_over)
+
+    def _run_to_its_end(self) -> None:
+        try:
+            self._loop.run_forever()
+        except (KeyboardInterrupt, SystemExit) as error:  # of a task that nobody in trio waits for
+            log.warning("a task in the run's asyncio loop has ended the loop by %r", error)
+
+    def _note_over(self) -> None:
+        """Hear of the loop's end, in trio."""
+        self.side.lose_all()  # none is left unless the loop has ended of its own accord
+        self._over.set()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it can run nothing more."""
+        return self._loop.is_closed()
 
     async def close(self) -> None:
         """End what is left there, and the thread; one that hangs is abandoned, and named."""
