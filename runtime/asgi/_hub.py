@@ -5,6 +5,7 @@ but its place, and what is on its way to it.
 Rule 2: the graph never waits for a client. Who is too slow misses events, and is told how many.
 """
 
+import json
 import secrets
 from collections import deque
 from itertools import islice
@@ -60,12 +61,8 @@ class Hub:
             self.end()
 
     def _keep(self, message: Any) -> None:
-        try:
-            data = msgspec.json.encode(message)
-        except (TypeError, ValueError):  # of a type that JSON does not know
-            data = msgspec.json.encode(jsonable(message))
         self._last += 1
-        event = b"id: %s-%d\ndata: %s\n\n" % (self.epoch.encode(), self._last, data)
+        event = b"id: %s-%d\ndata: %s\n\n" % (self.epoch.encode(), self._last, _encoded(message))
         self._kept.append(event)
         self._bytes += len(event)
         while len(self._kept) > KEPT or (self._bytes > KEPT_BYTES and len(self._kept) > 1):
@@ -122,6 +119,14 @@ class Hub:
         finally:
             self._waiting -= 1
         return not scope.cancelled_caught
+
+
+def _encoded(message: Any) -> bytes:
+    try:
+        return msgspec.json.encode(message)
+    except Exception:  # of a type that JSON does not know, a loop: any may be in a message
+        # Pure ASCII: text may hold what UTF-8 can't.
+        return json.dumps(jsonable(message)).encode("ascii")
 
 
 class Events:

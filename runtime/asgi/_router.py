@@ -1,5 +1,6 @@
 """`trouper.asgi.router`: a small HTTP face of a run, without any authentication of its own."""
 
+import json
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import aclosing
 from functools import partial
@@ -23,6 +24,13 @@ from ._service import Lifespan
 
 MOST_BYTES = 1024 * 1024
 MOST_SECONDS = 30.0
+
+
+class _Json(JSONResponse):
+    """Pure ASCII: the text of a failure may hold what UTF-8 can't."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, allow_nan=False).encode("ascii")
 
 
 class _Refusal(Exception):
@@ -55,7 +63,7 @@ class _Endpoints:
         run, node, message, context = await self._message(request)
         timeout = timeout_of(request.headers, self.max_timeout)
         await run.send(message, to=node, timeout=timeout, **context)
-        return JSONResponse({"accepted": True}, status_code=202)
+        return _Json({"accepted": True}, status_code=202)
 
     async def ask(self, request: Request) -> Response:
         run, node, question, context = await self._message(request)
@@ -64,7 +72,7 @@ class _Endpoints:
         reply = await while_there(request, partial(run.ask, question, **named))
         try:
             body = msgspec.json.encode(reply)
-        except TypeError as error:
+        except Exception as error:  # any may be in a reply
             raise _Refusal(
                 500, f"the reply of {node!r} is nothing that JSON holds: {error}"
             ) from None
@@ -82,14 +90,14 @@ class _Endpoints:
         return StreamingResponse(events, media_type="text/event-stream", headers=quiet)
 
     async def status(self, request: Request) -> Response:
-        return JSONResponse(jsonable(self._run().status()))
+        return _Json(jsonable(self._run().status()))
 
     async def healthz(self, request: Request) -> Response:
-        return JSONResponse({"alive": True})
+        return _Json({"alive": True})
 
     async def readyz(self, request: Request) -> Response:
         why = self.lifespan.why_not_ready()
-        return JSONResponse({"ready": not why, "why": why}, status_code=503 if why else 200)
+        return _Json({"ready": not why, "why": why}, status_code=503 if why else 200)
 
     # -- inner parts -------------------------------------------------------------------------
 
@@ -155,7 +163,7 @@ def _answering(endpoint: Callable[[Request], Awaitable[Response]]) -> Any:
 
 
 def _error(status: int, error: Exception) -> Response:
-    return JSONResponse({"error": str(error)}, status_code=status)
+    return _Json({"error": str(error)}, status_code=status)
 
 
 def router(

@@ -20,6 +20,11 @@ class Order(msgspec.Struct):
     pieces: int = 1
 
 
+NO_TEXT = "\ud800"
+"""What JSON can hold, and UTF-8 can't."""
+ODD: dict[str, object] = {"odd": object(), "odd text": NO_TEXT}
+
+
 def orders() -> trouper.Workflow:
     workflow = trouper.Workflow("orders")
 
@@ -30,8 +35,10 @@ def orders() -> trouper.Workflow:
                 raise ValueError("bad item")
             if order.item == "slow":
                 await trio.sleep_forever()
-            if order.item == "odd":
-                await ctx.reply(object())
+            if order.item == "bad text":
+                raise ValueError(NO_TEXT)
+            if order.item in ODD:
+                await ctx.reply(ODD[order.item])
             if order.item != "silent":
                 message = ctx.message
                 assert message is not None
@@ -41,7 +48,7 @@ def orders() -> trouper.Workflow:
     @workflow.actor
     async def count(ctx: trouper.ActorContext[None, None, int, Any]) -> AsyncIterator[Any]:
         async for number in ctx:
-            yield number if number >= 0 else {number: object}
+            yield {-1: {number: object}, -2: NO_TEXT}.get(number, number)
 
     return workflow
 
@@ -89,7 +96,9 @@ async def test_questions() -> None:
         ("/send/count", b"1", {"Request-Timeout": "-1"}, 400, "got '-1'"),
         ("/ask/price", b'{"item": "bad"}', {}, 500, "bad item"),
         ("/ask/price", b'{"item": "silent"}', {}, 502, "nobody has replied"),
+        ("/ask/price", b'{"item": "bad text"}', {}, 500, NO_TEXT),
         ("/ask/price", b'{"item": "odd"}', {}, 500, "nothing that JSON holds"),
+        ("/ask/price", b'{"item": "odd text"}', {}, 500, "nothing that JSON holds"),
     ],
 )
 async def test_what_can_not_be_answered(
@@ -226,6 +235,19 @@ async def test_who_returns_gets_what_it_has_missed() -> None:
         ]
         strange = b"".join([lot async for lot in hub.events("other-7")])
         assert strange.count(b"data: ") == 4
+
+
+async def test_text_that_utf_8_can_not_hold_ends_nothing() -> None:
+    """Neither the stream that it is sent to, and with it the service, nor a look at the run."""
+    async with serving() as (client, lifespan):
+        hub = await lifespan.hub("count")
+        assert hub is not None
+        await lifespan.run.send(-2, to="count")
+        await trio.testing.wait_all_tasks_blocked()
+        assert b'data: "\\ud800"\n' in await anext(hub.events("from the first one"))
+        await client.post("/ask/price", json={"item": "bad text"})
+        (failure,) = (await client.get("/status")).json()["nodes"]["price"]["failures"]
+        assert failure["message"] == NO_TEXT
 
 
 async def test_a_silent_stream_shows_that_it_lives(autojump_clock: trio.testing.MockClock) -> None:
