@@ -1,8 +1,6 @@
 """What an actor sees besides: its messages, in and out."""
 
-import sys
 from collections.abc import AsyncGenerator, Iterable, Mapping
-from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, Generic, cast
 
@@ -12,6 +10,7 @@ from typing_extensions import TypeVar
 
 from ..channels._context import message_context
 from ..channels._envelope import Envelope
+from ..channels._generators import started
 from ..channels._inbox import EndOfInput
 from ..channels._outlet import NOTHING, Outlet
 from . import _early
@@ -100,10 +99,10 @@ class ActorContext(TaskContext[StateT, DepsT, InputT], Generic[StateT, DepsT, In
         box.credit = 0
         # One for each loop: a loop that is cancelled inside of another must not end that one too.
         takes_turns = box.turns and box.transform is None
-        return _started(self._keyed_messages(box) if takes_turns else self._messages(box))
+        return started(self._keyed_messages(box) if takes_turns else self._messages(box))
 
     async def _messages(self, box: Mailbox) -> AsyncGenerator[InputT, None]:
-        yield cast("InputT", NOTHING)  # taken by `_started`
+        yield cast("InputT", NOTHING)  # taken by `started`
         while True:
             park = box.enter_wait()
             if park is None:
@@ -136,7 +135,7 @@ class ActorContext(TaskContext[StateT, DepsT, InputT], Generic[StateT, DepsT, In
 
     async def _keyed_messages(self, box: Mailbox) -> AsyncGenerator[InputT, None]:
         """Take turns among several lanes: what `Inbox.popleft` and `hand_out` do, without calls."""
-        yield cast("InputT", NOTHING)  # taken by `_started`
+        yield cast("InputT", NOTHING)  # taken by `started`
         while True:
             try:
                 payload = await box.take_slow()
@@ -375,21 +374,6 @@ class GeneratorContext(ActorContext[StateT, DepsT, InputT, OutputT]):
     async def send_many(self, xs: Iterable[OutputT], to: str | None = None) -> None:
         self._mailbox.repeat = NO_REPEAT
         await ActorContext.send_many(self, xs, to)
-
-
-def _started(messages: AsyncGenerator[InputT, None]) -> AsyncGenerator[InputT, None]:
-    """Bring a generator to its first yield, without telling trio of it.
-
-    trio warns of generators that are left by `break` and collected; this one has nothing to close.
-    """
-    hooks = sys.get_asyncgen_hooks()
-    sys.set_asyncgen_hooks(None, None)
-    try:
-        with suppress(StopIteration):
-            messages.asend(None).__await__().send(None)
-    finally:
-        sys.set_asyncgen_hooks(*hooks)
-    return messages
 
 
 ActorContext.__module__ = "trouper"
