@@ -196,6 +196,47 @@ def test_a_closed_stream_holds_nobody_up() -> None:
 
 
 @HOSTS
+def test_a_loop_may_be_left_and_begun_again(host: Host) -> None:
+    """X12: nothing is lost between two loops, and no task is started to close the first."""
+
+    async def main() -> None:
+        workflow, _, begin = counting(995)
+        async with opened(workflow, host) as run, run.stream("count") as numbers:
+            await run.call_there(opening, begin)
+            tasks = asyncio.all_tasks()
+            read: list[int] = []
+            while len(read) < 995:
+                async for number in numbers:
+                    read.append(number)
+                    if number % 7 == 0:
+                        break
+                read.append(await anext(numbers))
+            assert read == [*range(1, 996)]
+            assert asyncio.all_tasks() == tasks
+
+    in_asyncio(main)
+
+
+@HOSTS
+def test_a_loop_that_goes_on_after_the_block_finds_nothing(host: Host) -> None:
+    """What a closed stream has counted as dropped is not read as well."""
+
+    async def main() -> None:
+        workflow, made, begin = counting(300)
+        async with opened(workflow, host) as run:
+            async with run.stream("count", capacity=300) as numbers:
+                await run.call_there(opening, begin)
+                loop = aiter(numbers)
+                read = [await anext(loop)]
+                await run.wait()
+            read += [number async for number in loop]
+        assert (made[0], read) == (300, [1])
+        assert numbers.dropped == 299
+
+    in_asyncio(main)
+
+
+@HOSTS
 def test_batches_cross(host: Host) -> None:
     async def main() -> None:
         workflow, begin = trouper.Workflow("batches"), trio.Event()
