@@ -131,6 +131,7 @@ def asks(scale: Scale) -> Contest:
         name="asks",
         title="from a question to its reply",
         unit="us",
+        one_thread=True,
         variants={
             "trouper": partial(_trouper, n),
             "pair of trio channels": partial(_trio, n, 0),

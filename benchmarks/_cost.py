@@ -190,6 +190,7 @@ def cost(scale: Scale) -> Contest:
         name="cost",
         title="what each feature costs (source -> 5 relays -> sink, `async for` + `send`)",
         unit="ns per hop",
+        one_thread=True,
         variants=variants,
         baseline="full",
     )

@@ -100,6 +100,7 @@ def _contest(
         name=name,
         title=title,
         unit="ns per message",
+        one_thread=True,
         variants={
             "trouper": partial(ours, source, n),
             "trouper, generator": partial(ours, source_by_yield, n),

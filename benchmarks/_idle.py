@@ -104,6 +104,7 @@ def memory(scale: Scale) -> Contest:
         name="memory",
         title="memory of an idle actor (a running chain of 10,000, by tracemalloc)",
         unit="KiB",
+        one_thread=True,
         variants={
             "trouper": partial(_traced, partial(_begin_workflow, n), n),
             "trio task and memory channel": partial(_traced, partial(_begin_trio, n), n),
@@ -150,6 +151,7 @@ def start_stop(scale: Scale) -> Contest:
         name="start_stop",
         title="10,000 actors start and stop",
         unit="us per actor",
+        one_thread=True,
         variants={
             "trouper, chain,": partial(_start_and_stop, _chain, n),
             "trouper, star,": partial(_start_and_stop, _star, n),

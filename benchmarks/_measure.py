@@ -3,12 +3,16 @@
 Machines drift while a benchmark runs. So the variants of a contest are interleaved, each starting
 another round, and only ratios of figures of the same contest are judged. The stopwatch counts the
 processor time of this process where nothing waits (all but the ticker), so that what else the
-machine does falls out.
+machine does falls out; and what runs in one thread stays on one processor, so that it finds its
+caches as it has left them.
 """
 
 import gc
+import os
 import statistics
-from collections.abc import Callable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 Sample = float | Mapping[str, float]
@@ -45,6 +49,8 @@ class Contest:
     rounds: int = 5
     baseline: str = ""
     """The variant that the table compares the others with."""
+    one_thread: bool = False
+    """Whether nothing but this thread works in it, in any variant."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +76,25 @@ def measure(contest: Contest, rounds: int) -> Mapping[str, Series]:
         first = turn % len(names)
         for name in names[first:] + names[:first]:
             gc.collect()
-            for key, value in _named(name, contest.variants[name]()):
+            with on_one_processor() if contest.one_thread else nullcontext():
+                sample = contest.variants[name]()
+            for key, value in _named(name, sample):
                 series.setdefault(key, Series()).values.append(value)
     return series
+
+
+@contextmanager
+def on_one_processor() -> Generator[None]:
+    """Keep this thread where it is for a block, if the system can."""
+    if sys.platform != "linux":
+        yield
+        return
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(allowed)})  # the first one serves most interrupts
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
 
 
 def _named(variant: str, sample: Sample) -> Iterator[tuple[str, float]]:

@@ -38,6 +38,7 @@ def relays(scale: Scale) -> Contest:
         name="relays",
         title="source -> 5 relays -> sink, capacity 64",
         unit="ns per hop",
+        one_thread=True,
         variants=variants,
         baseline="trio memory channel",
     )
@@ -55,6 +56,7 @@ def relays_one(scale: Scale) -> Contest:
         name="relays_one",
         title="the same at capacity 1: every message is a switch",
         unit="ns per hop",
+        one_thread=True,
         variants=variants,
         baseline="trio memory channel",
     )

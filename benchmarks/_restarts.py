@@ -108,6 +108,7 @@ def restarts(scale: Scale) -> Contest:
         name="restarts",
         title="from a crash to the first message of the next incarnation",
         unit="us",
+        one_thread=True,
         variants={
             "trouper": partial(_trouper, n),
             "bare trio task": partial(_trio, n),

@@ -30,6 +30,7 @@ def stages(scale: Scale) -> Contest:
         name="stages",
         title="cost per hop by the number of stages",
         unit="ns per hop",
+        one_thread=True,
         variants={f"{count} stages": partial(_time_stages, count, scale) for count in STAGES},
         baseline="10 stages",
     )
@@ -100,6 +101,7 @@ def pairs(scale: Scale) -> Contest:
         name="pairs",
         title="10,000 actors, one message per wake-up (5,000 pairs play ping-pong)",
         unit="ns per message",
+        one_thread=True,
         variants={
             "trouper": partial(_pairs, count, rounds),
             "trio memory channel": partial(_trio_pairs, count, rounds),
@@ -123,6 +125,7 @@ def payload(scale: Scale) -> Contest:
         name="payload",
         title="payload size",
         unit="ns per hop",
+        one_thread=True,
         variants={
             "an int": partial(_time_payload, 1, n),
             "1 MB": partial(_time_payload, bytes(1_000_000), n),

@@ -64,6 +64,7 @@ def stops(scale: Scale) -> Contest:
         name="stops",
         title="stop so many children of a supervisor",
         unit="ms",
+        one_thread=True,
         variants={
             "group, 10,000": partial(_group, n),
             "group, 1,000": partial(_group, n // 10),

@@ -133,6 +133,7 @@ def _contest(
         name=name,
         title=title,
         unit="us per task",
+        one_thread=True,
         variants=variants,
         rounds=9,
         baseline="nursery.start_soon",
