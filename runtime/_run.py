@@ -1,9 +1,9 @@
 """The live handle of a run."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import trio
 
@@ -21,6 +21,8 @@ from ._run_control import RunControl
 from ._run_messages import RunMessages, is_over
 from ._stream import Stream
 from ._trio_only import refuse_outside_trio
+
+T = TypeVar("T")
 
 DRAIN_BUDGET = 10.0
 """Seconds."""
@@ -76,7 +78,7 @@ class LiveRun(RunMessages, RunControl, AsyncOnly):
             if exc is None:
                 await self.drain()
             else:
-                self.cancel(f"the block that opened it raised {exc!r}")
+                self.cancel(why_left(exc, trio.Cancelled))
         finally:
             await self._leave(exc)
 
@@ -99,9 +101,19 @@ class LiveRun(RunMessages, RunControl, AsyncOnly):
         return self._execution.settings.run_context.run_name
 
     @property
+    def has_begun(self) -> bool:
+        """Whether its block was entered."""
+        return self._execution.is_begun
+
+    @property
     def has_ended(self) -> bool:
         """Whether nothing of the run goes on any more."""
         return self._execution.finished.is_set()
+
+    async def call_there(self, fn: Callable[..., Awaitable[T]], /, *args: Any, **named: Any) -> T:
+        """Await `fn(...)` here, where the actors run: what handles of other hosts do, for them."""
+        self.check_begun("call_there")
+        return await fn(*args, **named)
 
     def result(self) -> WorkflowResult:
         """Return how the run ended.
@@ -169,7 +181,12 @@ class LiveRun(RunMessages, RunControl, AsyncOnly):
     # -- looking -----------------------------------------------------------------------------
 
     def status(self) -> StatusReport:
-        """Return what can be said of the run right now."""
+        """Return what can be said of the run right now.
+
+        Raises:
+            RuntimeError: it has not begun.
+        """
+        self.check_begun("status")
         execution = self._execution
         is_over = execution.finished.is_set()
         now = execution.ended_at if is_over else execution.now()
@@ -215,6 +232,19 @@ class LiveRun(RunMessages, RunControl, AsyncOnly):
     def results(self) -> dict[str, Any]:
         """What `ctx.set_result` has kept so far."""
         return dict(self._execution.settings.run_context.results)
+
+
+def why_left(exc: BaseException | None, *cancels: type[BaseException]) -> str:
+    """Return why a run is cancelled whose block was left by `exc`; "": it is not.
+
+    Args:
+        cancels: what the loop cancels a task by.
+    """
+    if exc is None:
+        return ""
+    if isinstance(exc, cancels):
+        return "the task that opened it was cancelled"
+    return f"the block that opened it raised {exc!r}"
 
 
 LiveRun.__module__ = "trouper"

@@ -136,11 +136,9 @@ class Stream(AsyncOnly):
             RuntimeError: the stream is not open.
             trio.BusyResourceError: another task reads it.
         """
-        if max < 1:
-            raise ValueError(f"receive_many() takes max >= 1, got {max}")
         inbox = self._inbox
-        if inbox is None:
-            raise RuntimeError("this stream is not open; write `async with run.stream(...) as xs:`")
+        check_many(max, is_open=inbox is not None)
+        assert inbox is not None
         if inbox.credit <= 0:
             self._refuse_another_reader(inbox)
             await inbox.wait()
@@ -152,6 +150,19 @@ class Stream(AsyncOnly):
                 f"another task reads this stream of {self._node!r}; call run.stream() again "
                 "for a stream of its own"
             )
+
+
+def check_many(max: int, *, is_open: bool) -> None:
+    """Check what `receive_many` is asked for.
+
+    Raises:
+        ValueError: `max` is below 1.
+        RuntimeError: the stream is not open.
+    """
+    if max < 1:
+        raise ValueError(f"receive_many() takes max >= 1, got {max}")
+    if not is_open:
+        raise RuntimeError("this stream is not open; enter its block, `with run.stream(...)`")
 
 
 def _take(inbox: Inbox) -> Any:

@@ -13,8 +13,8 @@ from ...channels._overflow import OverflowPolicy
 from .._async_only import AsyncOnly
 from .._reconfigure import Changes
 from .._report import WorkflowResult
-from .._run import DRAIN_BUDGET, LiveRun
-from .._stream import Stream
+from .._run import DRAIN_BUDGET, LiveRun, why_left
+from .._stream import Stream, check_many
 from ._crossing import Crossing
 from ._far import FarSideEnded
 from ._hosted import AskOptions, HostedRun, HostKind, SendOptions, at_once
@@ -67,7 +67,9 @@ class AsyncioRun(HostedRun, AsyncOnly):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._leave("" if exc is None else f"the block that opened it raised {exc!r}")
+        from asyncio import CancelledError
+
+        await self._leave(why_left(exc, CancelledError))
 
     async def _leave(self, why_cancelled: str) -> None:
         bridge = self._bridge
@@ -119,28 +121,34 @@ class AsyncioRun(HostedRun, AsyncOnly):
 
     async def redeliver(self, what: Any) -> int:
         """As `LiveRun.redeliver`."""
-        back: int = await self._call(self.live.redeliver, what)
-        return back
+        with self.told_as_over("redeliver"):
+            back: int = await self._call(self.live.redeliver, what)
+            return back
 
     async def stop(self, node: Any) -> None:
         """As `LiveRun.stop`."""
-        await self._call(self.live.stop, node)
+        with suppress(FarSideEnded):
+            await self._call(self.live.stop, node)
 
     async def pause(self, node: Any) -> None:
         """As `LiveRun.pause`, which crosses, and so is awaited here."""
-        await self._call(at_once, self.live.pause, node)
+        with self.told_as_over("pause"):
+            await self._call(at_once, self.live.pause, node)
 
     async def resume(self, node: Any) -> None:
         """As `LiveRun.resume`, likewise."""
-        await self._call(at_once, self.live.resume, node)
+        with suppress(FarSideEnded):
+            await self._call(at_once, self.live.resume, node)
 
     async def kill(self, node: Any) -> None:
         """As `LiveRun.kill`, likewise."""
-        await self._call(at_once, self.live.kill, node)
+        with suppress(FarSideEnded):
+            await self._call(at_once, self.live.kill, node)
 
     async def reconfigure(self, node: Any, **changes: Unpack[Changes]) -> None:
         """As `LiveRun.reconfigure`."""
-        await self._call(self.live.reconfigure, node, **changes)
+        with self.told_as_over("reconfigure"):
+            await self._call(self.live.reconfigure, node, **changes)
 
     def stream(
         self, node: Any, *, capacity: float = 64, overflow: OverflowPolicy = "block"
@@ -178,6 +186,8 @@ class AsyncioStream(AsyncOnly):
         self._is_open = True
         try:
             await self._bridge.call(self._crossing.open)
+        except FarSideEnded:
+            self._crossing.open_late()
         except BaseException:  # cancelled: nobody leaves a block that was not entered
             self._crossing.close_soon()
             raise
@@ -233,6 +243,18 @@ class AsyncioStream(AsyncOnly):
         if envelope.context.tracking:
             self._crossing.settle(envelope)
         return envelope.payload
+
+    async def receive_many(self, max: int = 64) -> list[Any]:
+        """As `Stream.receive_many`: 1 to `max` messages, the first of which is waited for."""
+        check_many(max, is_open=self._is_open)
+        found: list[Any] = []
+        while not found:  # dropped meanwhile, by a policy that makes room for newer ones
+            try:
+                lot = await self._more()
+            except StopAsyncIteration:
+                raise self._crossing.end() from None
+            found = self._crossing.take(min(max, lot))
+        return found
 
     async def _more(self) -> int:
         """Return how many messages may be read; wait for one, and let others run now and then."""

@@ -15,8 +15,8 @@ from ...channels._overflow import OverflowPolicy
 from .._leaf import only_leaf
 from .._reconfigure import Changes
 from .._report import WorkflowResult
-from .._run import DRAIN_BUDGET, LiveRun
-from .._stream import Stream
+from .._run import DRAIN_BUDGET, LiveRun, why_left
+from .._stream import Stream, check_many
 from ._crossing import Crossing
 from ._far import Call, Far, FarSideEnded, ForkedAway
 from ._give_way import GiveWay
@@ -87,7 +87,7 @@ class BlockingRun(HostedRun):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._leave("" if exc is None else f"the block that opened it raised {exc!r}")
+        self._leave(why_left(exc))
         if self._error is not None and exc is None:
             raise self._error
 
@@ -158,28 +158,34 @@ class BlockingRun(HostedRun):
 
     def redeliver(self, what: Any) -> int:
         """As `LiveRun.redeliver`."""
-        back: int = self._call(self.live.redeliver, what)
-        return back
+        with self.told_as_over("redeliver"):
+            back: int = self._call(self.live.redeliver, what)
+            return back
 
     def stop(self, node: Any) -> None:
         """As `LiveRun.stop`."""
-        self._call(self.live.stop, node)
+        with suppress(FarSideEnded):
+            self._call(self.live.stop, node)
 
     def pause(self, node: Any) -> None:
         """As `LiveRun.pause`."""
-        self._call(at_once, self.live.pause, node)
+        with self.told_as_over("pause"):
+            self._call(at_once, self.live.pause, node)
 
     def resume(self, node: Any) -> None:
         """As `LiveRun.resume`."""
-        self._call(at_once, self.live.resume, node)
+        with suppress(FarSideEnded):
+            self._call(at_once, self.live.resume, node)
 
     def kill(self, node: Any) -> None:
         """As `LiveRun.kill`."""
-        self._call(at_once, self.live.kill, node)
+        with suppress(FarSideEnded):
+            self._call(at_once, self.live.kill, node)
 
     def reconfigure(self, node: Any, **changes: Unpack[Changes]) -> None:
         """As `LiveRun.reconfigure`."""
-        self._call(self.live.reconfigure, node, **changes)
+        with self.told_as_over("reconfigure"):
+            self._call(self.live.reconfigure, node, **changes)
 
     def stream(
         self, node: Any, *, capacity: float = 64, overflow: OverflowPolicy = "block"
@@ -216,6 +222,8 @@ class BlockingStream:
         self._is_open = True
         try:
             self._call(self._crossing.open)
+        except FarSideEnded:
+            self._crossing.open_late()
         except BaseException:  # Ctrl-C: nobody leaves a block that was not entered
             self._crossing.close_soon()
             raise
@@ -253,6 +261,20 @@ class BlockingStream:
                 if envelope.context.tracking:
                     self._crossing.settle(envelope)
                 return envelope.payload
+
+    def receive_many(self, max: int = 64) -> list[Any]:
+        """As `Stream.receive_many`: 1 to `max` messages, the first of which is waited for."""
+        check_many(max, is_open=self._is_open)
+        with self._news:
+            found: list[Any] = []
+            while not found:  # dropped meanwhile, by a policy that makes room for newer ones
+                try:
+                    self._lot = self._lot or self._more()
+                except StopIteration:
+                    raise self._crossing.end() from None
+                found = self._crossing.take(min(max, self._lot))
+                self._lot = self._lot - len(found) if found else 0
+            return found
 
     def _more(self) -> int:
         """Return how many messages may be read; wait for one."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from ...channels._block import Block
 from ...channels._envelope import Envelope
+from ...channels._inbox import EndOfInput
 from ...channels._lane import Lane
 from ...channels._tracking import settle_piece
 from .._stream import Stream
@@ -69,6 +70,27 @@ class Crossing:
     def settle(self, envelope: Envelope[Any]) -> None:
         """Tell whoever follows a message that it has been read."""
         self._post(partial(settle_piece, self, envelope, "acknowledged"))
+
+    def open_late(self) -> None:
+        """Begin to read what has nothing more: the far side has ended."""
+        if self._lane is None:
+            self._lane = self.stream.open_lane(self, CROSSING)
+        self._is_over = True
+
+    def take(self, n: int) -> list[Any]:
+        """Return up to `n` messages of those that `lot` has told of; dropped ones are fewer."""
+        found: list[Any] = []
+        with suppress(IndexError):
+            while len(found) < n:
+                envelope = self.buffer.popleft()
+                if envelope.context.tracking:
+                    self.settle(envelope)
+                found.append(envelope.payload)
+        return found
+
+    def end(self) -> EndOfInput:
+        """Return the error of who asks for more than there is."""
+        return EndOfInput("the node's output has ended, and everything was read", self)
 
     def close_soon(self) -> None:
         """Stop reading, though nobody waits for it, and nobody knows whether reading has begun."""

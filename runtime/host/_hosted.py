@@ -7,8 +7,9 @@ from typing import Any, Literal, TypedDict, TypeVar
 
 from ...actors._ask import WhenRestarting
 from ...actors._dead_letters import DeadLetter
+from .._control import NotRunning
 from .._node_ended import NodeEnded
-from .._report import StatusReport
+from .._report import StatusReport, WorkflowResult
 from .._run import LiveRun
 from ._far import Far, FarSideEnded, ForkedAway
 from ._session import Session
@@ -56,13 +57,25 @@ class HostedRun:
         return self.live.name
 
     @property
+    def has_begun(self) -> bool:
+        """Whether its actors have been started."""
+        return self.live.has_begun
+
+    @property
     def has_ended(self) -> bool:
         """Whether nothing of the run goes on any more."""
         return self.live.has_ended
 
     def status(self) -> StatusReport:
         """As `LiveRun.status`."""
+        if not self.has_begun:
+            raise self.not_entered()
         return self._look(self.live.status)
+
+    def result(self) -> WorkflowResult:
+        """As `LiveRun.result`."""
+        self.far.refuse_forked()
+        return self.live.result()
 
     def dead_letters(self) -> tuple[DeadLetter, ...]:
         """As `LiveRun.dead_letters`."""
@@ -112,6 +125,16 @@ class HostedRun:
         except FarSideEnded as error:
             raise NodeEnded(
                 f"run {self.name!r} has ended; the message was not accepted", payload
+            ) from error
+
+    @contextmanager
+    def told_as_over(self, what: str) -> Generator[None]:
+        """Say of a call that could not cross that the run has ended."""
+        try:
+            yield
+        except FarSideEnded as error:
+            raise NotRunning(
+                f"{what}() of run {self.name!r}, which has ended; look at run.has_ended before"
             ) from error
 
 

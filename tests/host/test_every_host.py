@@ -1,6 +1,7 @@
 """What holds in every host alike: trio, asyncio (thread and guest), and synchronous code."""
 
 import asyncio
+import inspect
 import threading
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -29,7 +30,7 @@ class Awaited:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._run, name)
-        if not callable(found) or name in ("status", "dead_letters", "cancel", "stream"):
+        if not callable(found) or name in ("status", "dead_letters", "cancel", "stream", "result"):
             return found
 
         async def call(*args: Any, **named: Any) -> Any:
@@ -98,6 +99,11 @@ async def side_by_side(host: Host, calls: Calls) -> list[Any]:
 def _drive(coroutine: Coroutine[Any, Any, None]) -> None:
     with pytest.raises(StopIteration):
         coroutine.send(None)
+
+
+async def maybe(given: Any) -> Any:
+    """Await what trio's handle does at once, and the others have to wait for."""
+    return await given if inspect.isawaitable(given) else given
 
 
 async def until(host: Host, condition: Callable[[], bool]) -> None:
@@ -297,16 +303,22 @@ def test_a_run_that_has_ended_takes_nothing_and_says_so(host: Host) -> None:
             with pytest.raises(trouper.NodeEnded) as caught:
                 await late()
             assert caught.value.payload == 1
-        if host != "trio":
-            for control in (run.stop, run.pause, run.resume, run.kill, run.reconfigure):
-                with pytest.raises(RuntimeError, match="the run has ended"):
-                    await control("work")
-            with pytest.raises(RuntimeError, match="the run has ended"):
-                await run.call_there(trio.lowlevel.checkpoint)
+        controls: dict[str, Any] = {"pause": {}, "reconfigure": {"timeout": 1}}
+        for control, changes in controls.items():
+            with pytest.raises(trouper.NotRunning, match=rf"{control}\(\) of .* has ended"):
+                await maybe(getattr(run, control)("work", **changes))
+        for control in ("stop", "resume", "kill"):  # it does not run, as was wanted
+            await maybe(getattr(run, control)("work"))
         run.cancel()
         assert (await run.drain()).status == (await run.wait()).status == "completed"
+        assert run.result().status == run.status().status == "completed"
         assert run.status().nodes["work"].received == 1
         assert run.dead_letters() == ()
+        if host != "trio":
+            with pytest.raises(trouper.NotRunning, match=r"redeliver\(\) of run"):
+                await maybe(run.redeliver(()))
+            with pytest.raises(RuntimeError, match="the run has ended"):
+                await maybe(run.call_there(trio.lowlevel.checkpoint))
 
     in_host(host, main)
 
