@@ -4,6 +4,7 @@ import logging
 import math
 import os
 import signal
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
@@ -22,8 +23,8 @@ from ..host._asyncio_run import AsyncioRun
 from ..host._hosted import HostKind
 from ..host._open import open as open_run
 from ._hub import Hub
-from ._hypercorn import shutdown_event, wait_shutdown
-from ._signals import overhear_signals
+from ._hypercorn import shutdown_event, wait_shutdown, wait_shutdown_again
+from ._signals import end_by, overhear_signals
 
 log = logging.getLogger("trouper")
 
@@ -35,6 +36,8 @@ PATIENCE = 0.2
 """Share of the budget that the server has, after a signal, to end what it has open."""
 SHORTEST = 0.001
 """Seconds; a drain that comes too late gives the rest up."""
+LAST_WORDS = 0.2
+"""Seconds that answers have to get out, where no server waits for them."""
 
 
 class Lifespan:
@@ -66,6 +69,10 @@ class Lifespan:
         self._heard_at = math.nan
         """When the first signal came, on the loop's clock."""
         self._is_told = False
+        self._told_by_hypercorn: Any = None
+        """Its event, in a worker of hypercorn."""
+        self._unhandled = Counter[int]()
+        """Signals that the server does not handle, and by which the process is to end."""
         self.is_ending = False
         """Whether a signal has come, or the service shuts down."""
         self.result: WorkflowResult | None = None
@@ -102,17 +109,21 @@ class Lifespan:
                 f"this lifespan runs {self.workflow.name!r} already; make one for each app"
             )
         self.is_ending, self.result, self._hubs = False, None, {}
-        self._heard_at, self._is_told = math.nan, False
+        self._heard_at, self._is_told, self._unhandled = math.nan, False, Counter[int]()
+        self._told_by_hypercorn = shutdown_event()
         heard, shuts_down = anyio.Event(), anyio.Event()
         soon = _loop_soon()
-        opened = open_run(self.workflow, host=self._host, **self._options)
-        with overhear_signals(lambda count: soon(partial(self._hear, count, heard))):
-            async with opened as run, anyio.create_task_group() as tasks:
+
+        def hear(number: int, count: int, is_unhandled: bool) -> None:
+            soon(partial(self._hear_signal, number, count, is_unhandled, heard))
+
+        with overhear_signals(hear):
+            async with self._opened() as run, anyio.create_task_group() as tasks:
                 self._run, self._process, self._tasks = run, os.getpid(), tasks
                 tasks.start_soon(self._watch, run)
                 tasks.start_soon(self._drain_in_time, run, heard, shuts_down)
-                if (event := shutdown_event()) is not None:
-                    tasks.start_soon(self._hear_hypercorn, event, heard)
+                if self._told_by_hypercorn is not None:
+                    tasks.start_soon(self._hear_hypercorn, self._told_by_hypercorn, heard)
                 try:
                     yield {"trouper": run}
                 finally:
@@ -122,6 +133,19 @@ class Lifespan:
                     with anyio.CancelScope(shield=True):
                         await self._drain(run)
                     tasks.cancel_scope.cancel()
+        self._end_process()
+
+    @asynccontextmanager
+    async def _opened(self) -> AsyncGenerator[LiveRun | AsyncioRun]:
+        has_begun = False
+        try:
+            async with open_run(self.workflow, host=self._host, **self._options) as run:
+                has_begun = True
+                yield run
+        except Exception as error:
+            if not has_begun:  # not every server says so loud enough, nor ends with an error
+                log.critical("workflow %s can't start: %s", self.workflow.name, error)
+            raise
 
     async def _drain_in_time(
         self, run: LiveRun | AsyncioRun, heard: anyio.Event, shuts_down: anyio.Event
@@ -132,9 +156,21 @@ class Lifespan:
         """
         await heard.wait()
         self._heard_at = anyio.current_time()
-        with anyio.move_on_after(self._budget * PATIENCE):
-            await shuts_down.wait()
+        if not self._unhandled:
+            with anyio.move_on_after(self._budget * PATIENCE):
+                await shuts_down.wait()
         await self._drain(run)
+        if self._unhandled:
+            with anyio.move_on_after(LAST_WORDS):
+                await shuts_down.wait()
+            self._end_process()
+
+    def _end_process(self) -> None:
+        """Let the process end by a signal that nobody handles, as it would have before."""
+        event = self._told_by_hypercorn
+        # hypercorn ends workers so when one of them has ended, though they shut down as it is.
+        if self._unhandled and (event is None or not event.is_set()):
+            end_by(next(iter(self._unhandled)))
 
     async def _drain(self, run: LiveRun | AsyncioRun) -> None:
         spent = 0.0 if math.isnan(self._heard_at) else anyio.current_time() - self._heard_at
@@ -157,6 +193,17 @@ class Lifespan:
     async def _hear_hypercorn(self, event: Any, heard: anyio.Event) -> None:
         await wait_shutdown(event)
         self._hear(1, heard)
+        await wait_shutdown_again(event, lambda: self._unhandled[signal.SIGTERM])
+        self._hear(2, heard)
+
+    def _hear_signal(self, number: int, count: int, is_unhandled: bool, heard: anyio.Event) -> None:
+        if is_unhandled:
+            self._unhandled[number] += 1
+            if self._told_by_hypercorn is not None:
+                count = 1  # it tells its workers several times
+            elif count > 2:
+                self._end_process()
+        self._hear(count, heard)
 
     def _hear(self, count: int, heard: anyio.Event) -> None:
         self.is_ending = True

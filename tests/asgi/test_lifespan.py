@@ -150,6 +150,19 @@ async def test_a_workflow_that_fails_in_the_middle(
     assert any("fragile failed" in each.getMessage() for each in caplog.records)
 
 
+async def test_a_workflow_that_can_not_start_is_logged_as_loud_as_can_be(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Not every server ends with an error then."""
+    workflow = busy()
+    workflow.task(name="lost", depends_on=["nobody"])(print)
+    with pytest.raises(trouper.GraphError):
+        async with trouper.asgi.lifespan(workflow)(None):
+            raise AssertionError("it has started")
+    (record,) = [each for each in caplog.records if each.levelname == "CRITICAL"]
+    assert "workflow busy can't start: 'lost' depends on 'nobody'" in record.getMessage()
+
+
 async def test_a_lifespan_serves_one_app_at_a_time() -> None:
     lifespan = trouper.asgi.lifespan(busy())
     for _ in range(2):

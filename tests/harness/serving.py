@@ -1,12 +1,14 @@
 """Real servers, as processes of their own, over real sockets."""
 
+import os
 import resource
+import signal
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Generator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -86,8 +88,13 @@ class Server:
         """Return a connection that nothing was sent over."""
         return socket.create_connection((self.host, self.port), timeout=LIMIT)
 
+    def signal_all(self, signal_number: int) -> None:
+        """Send a signal to the process and all of its children, as a terminal does."""
+        os.killpg(self.process.pid, signal_number)
+
     def close(self) -> None:
-        self.process.kill()
+        with suppress(ProcessLookupError):
+            self.signal_all(signal.SIGKILL)
         self.wait()
         assert self.process.stdout is not None
         self.process.stdout.close()
@@ -122,6 +129,7 @@ def serving(
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            process_group=0,
         )
         server = Server(process, *listener.getsockname())
     try:
