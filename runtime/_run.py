@@ -112,7 +112,7 @@ class LiveRun(RunMessages, RunControl, AsyncOnly):
 
     async def call_there(self, fn: Callable[..., Awaitable[T]], /, *args: Any, **named: Any) -> T:
         """Await `fn(...)` here, where the actors run: what handles of other hosts do, for them."""
-        self.check_begun("call_there")
+        self._check_begun("call_there")
         return await fn(*args, **named)
 
     def result(self) -> WorkflowResult:
@@ -139,14 +139,14 @@ class LiveRun(RunMessages, RunControl, AsyncOnly):
             raise TypeError(f"drain() takes a budget in seconds, got {budget!r}")
         if not budget > 0:
             raise ValueError(f"drain() takes a budget > 0 s, got {budget}; run.cancel() is at once")
-        self.check_begun("drain")
+        self._check_begun("drain")
         if not self._execution.finished.is_set():
             await self._execution.drain(budget)
         return self._execution.result()
 
     async def wait(self) -> WorkflowResult:
         """Wait for the end and return the result; never raises for a failed node."""
-        self.check_begun("wait")
+        self._check_begun("wait")
         await self._execution.finished.wait()
         return self._execution.result()
 
@@ -186,7 +186,7 @@ class LiveRun(RunMessages, RunControl, AsyncOnly):
         Raises:
             RuntimeError: it has not begun.
         """
-        self.check_begun("status")
+        self._check_begun("status")
         execution = self._execution
         is_over = execution.finished.is_set()
         now = execution.ended_at if is_over else execution.now()
@@ -221,7 +221,7 @@ class LiveRun(RunMessages, RunControl, AsyncOnly):
                 What a function has chosen is passed over then, and a log line counts it.
             ValueError, TypeError: a letter of another run fits no edge of this graph.
         """
-        self.check_begun("redeliver")
+        self._check_begun("redeliver")
         return await redeliver(self._execution, what)
 
     def dead_letters(self) -> tuple[DeadLetter, ...]:

@@ -25,7 +25,7 @@ class RunMessages:
 
     _execution: Execution
 
-    def check_begun(self, what: str) -> None:
+    def _check_begun(self, what: str) -> None:
         """Refuse what needs a run that has begun.
 
         Raises:
@@ -64,7 +64,7 @@ class RunMessages:
                 or `timeout` or `traceparent` is not legal.
             NodeEnded: the node takes nothing more. `x` was not accepted.
         """
-        self.check_begun("send")
+        self._check_begun("send")
         execution = self._execution
         name = self._target(to)
         cell = execution.cells[name]
@@ -126,7 +126,7 @@ class RunMessages:
             BufferOverflow: the node's inlet is full, and has overflow="fail".
         """
         if not self._execution.is_begun:
-            self.check_begun("ask")
+            self._check_begun("ask")
         token = None
         if correlation_id is not None or traceparent is not None or custom_context is not None:
             context = self._context_from_outside(

@@ -16,7 +16,6 @@ from ...actors._ask_errors import AskFailed, AskTimeout, NoReply, TargetRestarti
 from ...channels._overflow import BufferOverflow
 from .._cli_json import jsonable
 from .._node_ended import NodeEnded
-from .._run import LiveRun
 from ..host._far import FarSideEnded
 from ._gone import while_there
 from ._headers import baggage_of, timeout_of, traceparent_of
@@ -109,9 +108,8 @@ class _Endpoints:
 
     async def _message(self, request: Request) -> tuple[Any, str, Any, dict[str, Any]]:
         run, node = self._run(), request.path_params["node"]
-        live: LiveRun = run if isinstance(run, LiveRun) else run.live
         try:
-            takes = live.input_type(node)
+            takes = run.input_type(node)
         except ValueError as error:
             raise _Refusal(404, str(error)) from None
         body = await self._body(request)

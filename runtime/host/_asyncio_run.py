@@ -48,12 +48,12 @@ class AsyncioRun(HostedRun, AsyncOnly):
     async def __aenter__(self) -> "AsyncioRun":
         from ._asyncio import AsyncioBridge  # slow to import, for those who have no use for it
 
-        self.refuse_second_use(is_entered=self._bridge is not None)
+        self._refuse_second_use(is_entered=self._bridge is not None)
         self._bridge = bridge = AsyncioBridge(self._host)
-        self.far = bridge.far
-        self.session.host_loop = bridge.loop
-        if not await bridge.open(self.session.main, self.leave_soon):
-            await bridge.join(self.leave_soon)
+        self._far = bridge.far
+        self._session.host_loop = bridge.loop
+        if not await bridge.open(self._session.main, self._leave_soon):
+            await bridge.join(self._leave_soon)
             raise RuntimeError(f"run {self.name!r} has ended before it was open")
         return self
 
@@ -74,8 +74,8 @@ class AsyncioRun(HostedRun, AsyncOnly):
     async def _leave(self, why_cancelled: str) -> None:
         bridge = self._bridge
         assert bridge is not None
-        self.leave_soon(why_cancelled)
-        await bridge.join(partial(self.leave_soon, "the task that drained it was cancelled"))
+        self._leave_soon(why_cancelled)
+        await bridge.join(partial(self._leave_soon, "the task that drained it was cancelled"))
 
     async def call_there(self, fn: Callable[..., Any], /, *args: Any, **named: Any) -> Any:
         """Await `fn(...)` in trio, where the actors run, with the context variables of this task.
@@ -90,74 +90,74 @@ class AsyncioRun(HostedRun, AsyncOnly):
 
     async def _call(self, fn: Callable[..., Any], /, *args: Any, **named: Any) -> Any:
         if self._bridge is None:
-            raise self.not_entered()
+            raise self._not_entered()
         return await self._bridge.call(fn, *args, **named)
 
     # -- as of a live run --------------------------------------------------------------------
 
     async def send(self, x: Any, to: Any = None, **options: Unpack[SendOptions]) -> None:
         """As `LiveRun.send`: waits while the node's inlet is full."""
-        with self.told_as_ended(x):
-            await self._call(self.live.send, x, to, **options)
+        with self._told_as_ended(x):
+            await self._call(self._live.send, x, to, **options)
 
     async def ask(self, x: Any, to: Any, **options: Unpack[AskOptions]) -> Any:
         """As `LiveRun.ask`."""
-        with self.told_as_ended(x):
-            return await self._call(self.live.ask, x, to, **options)
+        with self._told_as_ended(x):
+            return await self._call(self._live.ask, x, to, **options)
 
     async def drain(self, budget: float = DRAIN_BUDGET) -> WorkflowResult:
         """As `LiveRun.drain`."""
         with suppress(FarSideEnded):
-            result: WorkflowResult = await self._call(self.live.drain, budget)
+            result: WorkflowResult = await self._call(self._live.drain, budget)
             return result
-        return self.live.result()
+        return self._live.result()
 
     async def wait(self) -> WorkflowResult:
         """As `LiveRun.wait`."""
         with suppress(FarSideEnded):
-            result: WorkflowResult = await self._call(self.live.wait)
+            result: WorkflowResult = await self._call(self._live.wait)
             return result
-        return self.live.result()
+        return self._live.result()
 
     async def redeliver(self, what: Any) -> int:
         """As `LiveRun.redeliver`."""
-        with self.told_as_over("redeliver"):
-            back: int = await self._call(self.live.redeliver, what)
+        with self._told_as_over("redeliver"):
+            back: int = await self._call(self._live.redeliver, what)
             return back
 
     async def stop(self, node: Any) -> None:
         """As `LiveRun.stop`."""
         with suppress(FarSideEnded):
-            await self._call(self.live.stop, node)
+            await self._call(self._live.stop, node)
 
     async def pause(self, node: Any) -> None:
         """As `LiveRun.pause`, which crosses, and so is awaited here."""
-        with self.told_as_over("pause"):
-            await self._call(at_once, self.live.pause, node)
+        with self._told_as_over("pause"):
+            await self._call(at_once, self._live.pause, node)
 
     async def resume(self, node: Any) -> None:
         """As `LiveRun.resume`, likewise."""
         with suppress(FarSideEnded):
-            await self._call(at_once, self.live.resume, node)
+            await self._call(at_once, self._live.resume, node)
 
     async def kill(self, node: Any) -> None:
         """As `LiveRun.kill`, likewise."""
         with suppress(FarSideEnded):
-            await self._call(at_once, self.live.kill, node)
+            await self._call(at_once, self._live.kill, node)
 
     async def reconfigure(self, node: Any, **changes: Unpack[Changes]) -> None:
         """As `LiveRun.reconfigure`."""
-        with self.told_as_over("reconfigure"):
-            await self._call(self.live.reconfigure, node, **changes)
+        with self._told_as_over("reconfigure"):
+            await self._call(self._live.reconfigure, node, **changes)
 
     def stream(
         self, node: Any, *, capacity: float = 64, overflow: OverflowPolicy = "block"
     ) -> "AsyncioStream":
         """As `LiveRun.stream`; up to 1,024 messages more are under way between the two loops."""
         if self._bridge is None:
-            raise self.not_entered()
+            raise self._not_entered()
         return AsyncioStream(
-            self.live.stream(node, capacity=capacity, overflow=overflow), self._bridge
+            self._live.stream(node, capacity=capacity, overflow=overflow), self._bridge
         )
 
 

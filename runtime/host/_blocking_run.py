@@ -46,11 +46,11 @@ class BlockingRun(HostedRun):
 
         Call it in the process that uses it, not before a fork. Errors: as of `with`.
         """
-        self._on_exit = self.session.leave
+        self._on_exit = self._session.leave
         return self.__enter__()
 
     def __enter__(self) -> "BlockingRun":
-        self.refuse_second_use(is_entered=self._thread is not None)
+        self._refuse_second_use(is_entered=self._thread is not None)
         # No daemon: what actors have to clean up is cleaned up, even if nobody ever stops them.
         # The actors see the context variables of whoever opens the run, as they do in trio.
         args = (self._run,)
@@ -69,7 +69,7 @@ class BlockingRun(HostedRun):
     def _run(self) -> None:
         try:
             serve = partial(
-                self.far.serve, self.session.main, own_thread=True, on_exit=self._on_exit
+                self._far.serve, self._session.main, own_thread=True, on_exit=self._on_exit
             )
             trio.run(serve, instruments=[GiveWay()])
         except BaseException as error:
@@ -94,11 +94,11 @@ class BlockingRun(HostedRun):
     def _leave(self, why_cancelled: str) -> None:
         thread = self._thread
         assert thread is not None
-        self.leave_soon(why_cancelled)
+        self._leave_soon(why_cancelled)
         try:
             thread.join()
         except KeyboardInterrupt:
-            self.leave_soon("interrupted while it drained")
+            self._leave_soon("interrupted while it drained")
             thread.join()
             raise
 
@@ -113,17 +113,17 @@ class BlockingRun(HostedRun):
 
     def _call(self, fn: Callable[..., Awaitable[Any]], /, *args: Any, **named: Any) -> Any:
         if self._thread is None:
-            raise self.not_entered()
+            raise self._not_entered()
         if self._thread is threading.current_thread():
             raise not_in_trio("it would block those that it waits for")
         ended: Future[None] = Future()
         call = Call(partial(fn, *args, **named), partial(ended.set_result, None))
-        self.far.start(call)
+        self._far.start(call)
         try:
             ended.result()
         except BaseException:  # Ctrl-C
             with suppress(FarSideEnded):
-                self.far.post(call.cancel)
+                self._far.post(call.cancel)
             ended.result()
             raise
         if call.error is not None:
@@ -134,67 +134,67 @@ class BlockingRun(HostedRun):
 
     def send(self, x: Any, to: Any = None, **options: Unpack[SendOptions]) -> None:
         """As `LiveRun.send`: blocks while the node's inlet is full."""
-        with self.told_as_ended(x):
-            self._call(self.live.send, x, to, **options)
+        with self._told_as_ended(x):
+            self._call(self._live.send, x, to, **options)
 
     def ask(self, x: Any, to: Any, **options: Unpack[AskOptions]) -> Any:
         """As `LiveRun.ask`."""
-        with self.told_as_ended(x):
-            return self._call(self.live.ask, x, to, **options)
+        with self._told_as_ended(x):
+            return self._call(self._live.ask, x, to, **options)
 
     def drain(self, budget: float = DRAIN_BUDGET) -> WorkflowResult:
         """As `LiveRun.drain`."""
         with suppress(FarSideEnded):
-            result: WorkflowResult = self._call(self.live.drain, budget)
+            result: WorkflowResult = self._call(self._live.drain, budget)
             return result
-        return self.live.result()
+        return self._live.result()
 
     def wait(self) -> WorkflowResult:
         """As `LiveRun.wait`."""
         with suppress(FarSideEnded):
-            result: WorkflowResult = self._call(self.live.wait)
+            result: WorkflowResult = self._call(self._live.wait)
             return result
-        return self.live.result()
+        return self._live.result()
 
     def redeliver(self, what: Any) -> int:
         """As `LiveRun.redeliver`."""
-        with self.told_as_over("redeliver"):
-            back: int = self._call(self.live.redeliver, what)
+        with self._told_as_over("redeliver"):
+            back: int = self._call(self._live.redeliver, what)
             return back
 
     def stop(self, node: Any) -> None:
         """As `LiveRun.stop`."""
         with suppress(FarSideEnded):
-            self._call(self.live.stop, node)
+            self._call(self._live.stop, node)
 
     def pause(self, node: Any) -> None:
         """As `LiveRun.pause`."""
-        with self.told_as_over("pause"):
-            self._call(at_once, self.live.pause, node)
+        with self._told_as_over("pause"):
+            self._call(at_once, self._live.pause, node)
 
     def resume(self, node: Any) -> None:
         """As `LiveRun.resume`."""
         with suppress(FarSideEnded):
-            self._call(at_once, self.live.resume, node)
+            self._call(at_once, self._live.resume, node)
 
     def kill(self, node: Any) -> None:
         """As `LiveRun.kill`."""
         with suppress(FarSideEnded):
-            self._call(at_once, self.live.kill, node)
+            self._call(at_once, self._live.kill, node)
 
     def reconfigure(self, node: Any, **changes: Unpack[Changes]) -> None:
         """As `LiveRun.reconfigure`."""
-        with self.told_as_over("reconfigure"):
-            self._call(self.live.reconfigure, node, **changes)
+        with self._told_as_over("reconfigure"):
+            self._call(self._live.reconfigure, node, **changes)
 
     def stream(
         self, node: Any, *, capacity: float = 64, overflow: OverflowPolicy = "block"
     ) -> "BlockingStream":
         """As `LiveRun.stream`; up to 1,024 messages more are under way between the threads."""
         if self._thread is None:
-            raise self.not_entered()
+            raise self._not_entered()
         return BlockingStream(
-            self.live.stream(node, capacity=capacity, overflow=overflow), self._call, self.far
+            self._live.stream(node, capacity=capacity, overflow=overflow), self._call, self._far
         )
 
 

@@ -48,53 +48,57 @@ class HostedRun:
     """A run whose actors are in another loop. What is here only looks, and never waits."""
 
     def __init__(self, session: Session) -> None:
-        self.session = session
-        self.live: LiveRun = session.live
-        self.far = Far()
+        self._session = session
+        self._live: LiveRun = session.live
+        self._far = Far()
 
     @property
     def name(self) -> str:
-        return self.live.name
+        return self._live.name
 
     @property
     def has_begun(self) -> bool:
         """Whether its actors have been started."""
-        return self.live.has_begun
+        return self._live.has_begun
 
     @property
     def has_ended(self) -> bool:
         """Whether nothing of the run goes on any more."""
-        return self.live.has_ended
+        return self._live.has_ended
 
     def status(self) -> StatusReport:
         """As `LiveRun.status`."""
         if not self.has_begun:
-            raise self.not_entered()
-        return self._look(self.live.status)
+            raise self._not_entered()
+        return self._look(self._live.status)
 
     def result(self) -> WorkflowResult:
         """As `LiveRun.result`."""
-        self.far.refuse_forked()
-        return self.live.result()
+        self._far.refuse_forked()
+        return self._live.result()
+
+    def input_type(self, node: str) -> Any:
+        """As `LiveRun.input_type`."""
+        return self._live.input_type(node)
 
     def dead_letters(self) -> tuple[DeadLetter, ...]:
         """As `LiveRun.dead_letters`."""
-        return self._look(self.live.dead_letters)
+        return self._look(self._live.dead_letters)
 
     @property
     def results(self) -> dict[str, Any]:
         """What `ctx.set_result` has kept so far."""
-        return self._look(lambda: self.live.results)
+        return self._look(lambda: self._live.results)
 
     def cancel(self, reason: str = "run.cancel() was called") -> None:
         """Cancel everything soon; what was in hand is recorded. Idempotent, from any thread."""
         # First: a far side that only starts takes no jobs yet, and looks at this when it has.
-        self.session.note_cancel(reason)
+        self._session.note_cancel(reason)
         with suppress(FarSideEnded):
-            self.far.post(partial(self.live.cancel, reason))
+            self._far.post(partial(self._live.cancel, reason))
 
     def _look(self, look: Callable[[], T]) -> T:
-        self.far.refuse_forked()
+        self._far.refuse_forked()
         # From another thread: a dict may grow while it is gone through. Nobody waits for that here.
         for _ in range(_LOOKS):
             with suppress(RuntimeError):
@@ -103,22 +107,22 @@ class HostedRun:
 
     # -- for the handles ---------------------------------------------------------------------
 
-    def leave_soon(self, why_cancelled: str = "") -> None:
-        self.session.note_leave(why_cancelled)  # first, as above
+    def _leave_soon(self, why_cancelled: str = "") -> None:
+        self._session.note_leave(why_cancelled)  # first, as above
         with suppress(FarSideEnded, ForkedAway):
-            self.far.post(partial(self.session.leave, why_cancelled))
+            self._far.post(partial(self._session.leave, why_cancelled))
 
-    def refuse_second_use(self, *, is_entered: bool) -> None:
+    def _refuse_second_use(self, *, is_entered: bool) -> None:
         if is_entered:
             raise RuntimeError("this run was entered before; open another one")
 
-    def not_entered(self) -> RuntimeError:
+    def _not_entered(self) -> RuntimeError:
         return RuntimeError(
             f"run {self.name!r} has not begun; use it inside of `with` or `async with`"
         )
 
     @contextmanager
-    def told_as_ended(self, payload: Any) -> Generator[None]:
+    def _told_as_ended(self, payload: Any) -> Generator[None]:
         """Say of a message that could not cross that its node takes nothing more."""
         try:
             yield
@@ -128,7 +132,7 @@ class HostedRun:
             ) from error
 
     @contextmanager
-    def told_as_over(self, what: str) -> Generator[None]:
+    def _told_as_over(self, what: str) -> Generator[None]:
         """Say of a call that could not cross that the run has ended."""
         try:
             yield

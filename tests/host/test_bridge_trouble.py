@@ -141,7 +141,7 @@ def test_a_host_loop_that_is_closed_in_the_middle_is_told() -> None:
     (letter,) = live.dead_letters()
     assert letter.attempts[-1].failure is not None
     assert "the asyncio loop that runs endless is closed" in letter.attempts[-1].failure.message
-    live.leave_soon("the host has gone")
+    live._leave_soon("the host has gone")  # pyright: ignore[reportPrivateUsage]  # no public way
 
 
 # -- batches and generators for each message -------------------------------------------------
