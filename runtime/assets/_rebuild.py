@@ -17,7 +17,8 @@ from ..store._errors import NotTheSame, StoreError
 from ..store._records import RunKey
 from ..store._run_copies import TakenIn, executions_in, forget, runs_that_ended, take_in
 from ..store._store import Store
-from ..workspace._journal import FOLDER as JOURNALS
+from ..workspace._journal import journal_at, journals_in
+from ..workspace._left_behind import settle_left_behind
 from ..workspace._names import check_run_id, folder_of, key_of_run, name_of
 from ..workspace._run_file import NAME as RUN_FILE
 from ..workspace._run_file import read_actions, read_run, tell_run
@@ -45,6 +46,8 @@ class Rebuild:
 
     def run(self) -> Rebuilt:
         """Do all that can be done."""
+        if not self.dry:
+            settle_left_behind(self.store)
         folders = list(self._folders())
         runs = [key for key, files in folders if RUN_FILE in files and kind_of(key) == "run"]
         manifests = [key for key, files in folders if MANIFEST in files and kind_of(key)]
@@ -102,7 +105,7 @@ class Rebuild:
             key=key,
             actions=lambda number: read_actions(folder, number),
             is_there=lambda: not _is_gone(folder / RUN_FILE),
-            first_id=1 + max((run for run, _ in self._journals()), default=0),
+            first_id=1 + max((run for run, _ in journals_in(self.root)), default=0),
             dry=self.dry,
         )
 
@@ -118,22 +121,14 @@ class Rebuild:
                 with suppress(StoreError):
                     tell_run(self.store, key, folder)
 
-    def _journals(self) -> Iterator[tuple[int, int]]:
-        """Give run and execution, by their rows, of all journals."""
-        with suppress(FileNotFoundError, NotADirectoryError):
-            for name in os.listdir(self.root / JOURNALS):
-                run, _, execution = name.partition(".")
-                if run.isdecimal() and execution.isdecimal():
-                    yield int(run), int(execution)
-
     def _sweep_journals(self) -> None:
         """Remove those of executions that are not recorded: another one may get its number."""
-        journals = list(self._journals())  # before: an execution is recorded before it has one
+        journals = journals_in(self.root)  # before: an execution is recorded before it has one
         known = executions_in(self.store.connections)
         for run, execution in journals:
             if execution not in known:
                 with suppress(OSError):
-                    os.unlink(self.root / JOURNALS / f"{run}.{execution}")
+                    os.unlink(journal_at(self.root, run, execution))
 
     # -- assets ------------------------------------------------------------------------------
 

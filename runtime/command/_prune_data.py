@@ -13,7 +13,7 @@ from ..io._location import parse_location
 from ..io._places import data_of_run, owner_of
 from ..store._records import RunRecord
 from ..store._store import Store
-from ..workspace._journal import FOLDER, earlier_journals
+from ..workspace._journal import earlier_journals, journals_in
 
 
 def data_of(store: Store, root: Path, run: RunRecord) -> Sequence[Path]:
@@ -53,7 +53,4 @@ def remove_journals(root: Path, run: int) -> None:
 
 def runs_with_journals(root: Path) -> frozenset[int]:
     """Return the ids of the runs that have one."""
-    with suppress(OSError):
-        names = [path.name.partition(".")[0] for path in (root / FOLDER).iterdir()]
-        return frozenset(int(name) for name in names if name.isdecimal())
-    return frozenset()
+    return frozenset(run for run, _ in journals_in(root))

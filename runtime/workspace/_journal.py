@@ -16,6 +16,7 @@ import mmap
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +26,9 @@ from attrs import define, frozen
 from ..store._errors import StoreError, StoreFull, StoreReadOnly
 
 FOLDER = "journals"
+KEPT = "journal"
+"""Its name in the folder of a run that has not completed, once that tells how the execution ended:
+it moves with the run. In `FOLDER` it lies until then."""
 MOST_BYTES = 1 << 30
 """Of one journal; outputs that would make it longer are not kept."""
 
@@ -78,12 +82,20 @@ class Journal:
 
     # A write(2) would let go of the interpreter's lock, and wait for others to have it back.
 
-    def __init__(self, path: Path, descriptor: int, *, length: int = 0, last: int = 0) -> None:
+    def __init__(
+        self,
+        path: Path,
+        descriptor: int,
+        *,
+        length: int = 0,
+        last: int = 0,
+        room: mmap.mmap | None = None,
+    ) -> None:
         self.path = path
         self._descriptor = descriptor
         self._length = length
-        self._map: mmap.mmap | None = None
-        self._room = 0
+        self._map = room
+        self._room = 0 if room is None else len(room)
         self._numbers = itertools.count(last + 1)
         self._guard = threading.Lock()
 
@@ -172,6 +184,23 @@ class Journal:
         self._close(is_kept=False)
         self.path.unlink(missing_ok=True)
 
+    def keep_in(self, folder: Path) -> None:
+        """Close the file, and have it lie in the folder of the run, which is there."""
+        self.close()
+        keep_journal(self.path, folder)
+
+    def wiped(self) -> mmap.mmap | None:
+        """Close the file with nothing in it; return its memory; None: it is too large to keep."""
+        with self._guard:
+            room, size, end = self._map, self._room, self._length + _HEAD
+            if room is None or size > _ROOM:
+                return None
+            room[: min(end, size)] = bytes(min(end, size))
+            descriptor, self._descriptor = self._descriptor, -1
+            self._map, self._room = None, 0
+        os.close(descriptor)
+        return room
+
 
 def _reserve(descriptor: int, start: int, size: int) -> None:
     """Have the disk hold `size` bytes from `start` on, and there nothing but zeros."""
@@ -201,17 +230,37 @@ def _refused(path: Path, error: OSError) -> StoreError:
     return StoreFull(f"the journal {str(path)!r} can't be written: {error.strerror}; {_FREE}")
 
 
-def earlier_journals(root: Path, run: int) -> Sequence[Path]:
-    """Return the journals of a run that were not removed, oldest first."""
+def journals_in(root: Path) -> Sequence[tuple[int, int]]:
+    """Return run and execution, by their rows, of the journals that no run's folder has."""
+    return [(int(run), int(execution)) for run, _, execution in _parts_in(root)]
+
+
+def _parts_in(root: Path) -> Iterator[tuple[str, str, str]]:
     try:
-        found = [name for name in os.listdir(root / FOLDER) if name.startswith(f"{run}.")]
+        names = os.listdir(root / FOLDER)
     except (FileNotFoundError, NotADirectoryError):
-        return ()
-    return [root / FOLDER / name for name in sorted(found, key=_execution_of)]
+        return
+    for name in names:
+        parts = name.partition(".")
+        if parts[0].isdecimal() and parts[2].isdecimal():
+            yield parts
 
 
-def _execution_of(name: str) -> int:
-    return int(name.partition(".")[2])
+def earlier_journals(root: Path, run: int) -> Sequence[Path]:
+    """Return those of one run, oldest first."""
+    found = sorted(execution for of, execution in journals_in(root) if of == run)
+    return [journal_at(root, run, execution) for execution in found]
+
+
+def journal_at(root: Path, run: int, execution: int) -> Path:
+    """Return where the journal of an execution lies while it is written."""
+    return root / FOLDER / f"{run}.{execution}"
+
+
+def keep_journal(path: Path, folder: Path) -> None:
+    """Have a journal lie in the folder of its run; where that can't be it stays where it is."""
+    with suppress(OSError):
+        os.replace(path, folder / KEPT)
 
 
 def make_journal(root: Path, run: int, execution: int) -> Journal:
@@ -221,7 +270,7 @@ def make_journal(root: Path, run: int, execution: int) -> Journal:
         StoreError: it can't be made.
     """
     # One folder for all: to make and remove one for each run may take a disk milliseconds.
-    path = root / FOLDER / f"{run}.{execution}"
+    path = journal_at(root, run, execution)
     try:
         try:
             return Journal(path, _made(path))
@@ -236,16 +285,19 @@ def _made(path: Path) -> int:
     return os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
 
 
-def continue_journal(before: Path, execution: int) -> tuple[Journal, Story]:
+def continue_journal(before: Path, path: Path) -> tuple[Journal, Story]:
     """Go on with the journal of an earlier execution; return it, and what it tells so far.
 
     What was under way when that ended is blamed for it.
 
+    Args:
+        path: where it goes on.
+
     Raises:
         StoreError: it can't be written.
     """
-    path = before.with_name(f"{before.name.partition('.')[0]}.{execution}")
     try:
+        path.parent.mkdir(mode=0o700, exist_ok=True)
         before.rename(path)
         story = read_journal(path)
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)

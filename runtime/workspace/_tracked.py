@@ -5,6 +5,7 @@ Rule 2: what a recovery needs is in the journal before the next statement runs.
 Rule 3: a disk that takes no more ends the execution as failed; what was written stays.
 """
 
+import os
 import threading
 import traceback
 from collections import deque
@@ -23,7 +24,7 @@ from ..store._records import ActionRecord, Claim, Ended, NewRun
 from ..store._store import Store
 from ..store._verbs import Verb
 from ._attached import hold_workspace, let_workspace_go
-from ._journal import Journal, Story, continue_journal, earlier_journals, make_journal
+from ._journal import KEPT, Journal, Story, continue_journal, earlier_journals, journal_at
 from ._names import key_of_run
 from ._run_file import Over, ResultsFile, refuse_unknown, tell_run
 from ._workspace import Workspace
@@ -188,14 +189,16 @@ class Tracked:
             failure = failure or problem
         if failure is not None:
             phase, error = "failed", error or failure
+        told: Ended | None = None
         try:
             self._finish(phase, outputs, error)
             self._results.close()
             self.tell(is_over=True)
+            told = phase
         except StoreError as problem:
             failure = failure or problem
         finally:
-            self._let_go(is_complete=phase == "completed")
+            self._let_go(told)
         return failure
 
     def _keep_end(
@@ -221,12 +224,15 @@ class Tracked:
             trace=None if error is None else _trace_of(error),
         )
 
-    def _let_go(self, *, is_complete: bool) -> None:
+    def _let_go(self, told: Ended | None) -> None:
+        """Let everything go. `told`: how it ended, if the run's folder tells that."""
         self._results.close()
         self._recorder.let_go(self.claim)
-        if is_complete:
-            self.journal.remove()
-        else:
+        if told == "completed":
+            self.workspace.blank_journals.take_back(self.journal)
+        elif told is not None:
+            self.journal.keep_in(self.assets.shelf.path)
+        else:  # where it lies it says so
             self.journal.close()
         with suppress(StoreError):  # it was told already
             let_workspace_go(self.workspace)
@@ -256,7 +262,7 @@ def track(
         refuse_unknown(workspace.store, new.key, folder)
         claim = workspace.store.runs.claim(new, verb)
         try:
-            journal, story = _open_journal(workspace.path, claim, is_recovery=is_recovery)
+            journal, story = _open_journal(workspace, claim, folder, is_recovery=is_recovery)
             return Tracked(workspace, claim, journal, story, new.target)
         except BaseException as error:
             code = type(error).__name__
@@ -268,11 +274,16 @@ def track(
         raise
 
 
-def _open_journal(root: Path, claim: Claim, *, is_recovery: bool) -> tuple[Journal, Story | None]:
+def _open_journal(
+    workspace: Workspace, claim: Claim, folder: Path, *, is_recovery: bool
+) -> tuple[Journal, Story | None]:
     # Most runs are new: whether there are journals of others is nothing to them.
-    earlier = earlier_journals(root, claim.run) if claim.number > 1 else ()
-    if is_recovery and earlier:
-        return continue_journal(earlier[-1], claim.execution)
-    for path in earlier:  # the run begins anew: nobody will recover what was before
-        path.unlink(missing_ok=True)
-    return make_journal(root, claim.run, claim.execution), None
+    if claim.number > 1:
+        root = workspace.path
+        kept = folder / KEPT
+        earlier = [*([kept] if os.path.exists(kept) else ()), *earlier_journals(root, claim.run)]
+        if is_recovery and earlier:
+            return continue_journal(earlier[-1], journal_at(root, claim.run, claim.execution))
+        for path in earlier:  # the run begins anew: nobody will recover what was before
+            path.unlink(missing_ok=True)
+    return workspace.blank_journals.make(claim.run, claim.execution), None

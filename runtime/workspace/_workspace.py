@@ -20,6 +20,7 @@ from ._scope import Scope, ScopeKind
 if TYPE_CHECKING:
     from ..assets._catalog import Catalog
     from ..store._store import Store
+    from ._blank_journals import BlankJournals
 
 DATABASE = "trouper.db"
 
@@ -63,6 +64,7 @@ class Workspace(Scope):
         self._store: Store | None = None
         self._read_only: Store | None = None
         self._guard = threading.Lock()
+        self._blanks: BlankJournals | None = None
         if os.path.isfile(path):
             raise StoreReadOnly(f"the workspace {str(path)!r} is a file; name a folder")
         if not create and not self.is_there():
@@ -88,8 +90,18 @@ class Workspace(Scope):
     def store(self) -> "Store":
         with self._guard:
             if self._store is None:
-                self._store = _open(self.path, **self._options)
+                self._store = _opened(self.path, **self._options)
             return self._store
+
+    @property
+    def blank_journals(self) -> "BlankJournals":
+        """The journals of its runs are made from these."""
+        from ._blank_journals import BlankJournals
+
+        with self._guard:
+            if self._blanks is None:
+                self._blanks = BlankJournals(self.path)
+            return self._blanks
 
     @contextmanager
     def reading(self) -> "Generator[Store | None, None, None]":
@@ -212,8 +224,10 @@ class Workspace(Scope):
             StoreError: some records could not be written.
         """
         with self._guard:
-            opened = (self._store, self._read_only)
+            opened, blanks = (self._store, self._read_only), self._blanks
             self._store = self._read_only = None
+        if blanks is not None:
+            blanks.close()
         for store in opened:
             if store is not None:
                 store.close()
@@ -235,6 +249,15 @@ def _open(root: Path, **options: Any) -> "Store":
     from ..store._store import open_store
 
     return open_store(root, **options)
+
+
+def _opened(root: Path, **options: Any) -> "Store":
+    """Return the database, opened to write, with the folders of runs brought up to date."""
+    from ._left_behind import settle_left_behind
+
+    store = _open(root, **options)
+    settle_left_behind(store)
+    return store
 
 
 Workspace.__module__ = "trouper"

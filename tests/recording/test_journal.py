@@ -11,6 +11,7 @@ from trouper.runtime.workspace._journal import (
     Journal,
     continue_journal,
     earlier_journals,
+    journal_at,
     make_journal,
     read_journal,
 )
@@ -60,7 +61,7 @@ def test_a_torn_end_is_cut_off_before_it_goes_on(end: bytes) -> None:
         path = written(Path(folder))
         torn = len(end).__add__(1).to_bytes(4, "little") + end  # one byte is missing
         path.write_bytes(path.read_bytes() + torn)
-        journal, story = continue_journal(path, 2)
+        journal, story = continue_journal(path, journal_at(Path(folder), 1, 2))
         assert len(story.actions) == 3
         again = journal.begins(1, "root/b-1", "b", None)
         journal.ends(again, b"two")
@@ -72,7 +73,7 @@ def test_a_torn_end_is_cut_off_before_it_goes_on(end: bytes) -> None:
 def test_each_death_is_counted_where_it_happened(tmp_path: Path) -> None:
     path = written(tmp_path)
     for execution in (2, 3):
-        journal, story = continue_journal(path, execution)
+        journal, story = continue_journal(path, journal_at(tmp_path, 1, execution))
         path = journal.path
         assert story.actions[3].blamed == execution - 1
         assert story.actions[1].blamed == 0
@@ -82,7 +83,7 @@ def test_each_death_is_counted_where_it_happened(tmp_path: Path) -> None:
 
 def test_a_new_attempt_makes_void_what_the_last_one_called(tmp_path: Path) -> None:
     path = written(tmp_path)
-    journal, _ = continue_journal(path, 2)
+    journal, _ = continue_journal(path, journal_at(tmp_path, 1, 2))
     journal.begins(0, "root", "root", None, number=1)
     below = journal.begins(3, "root/a-2/b-1", "b", None)
     journal.ends(below, b"deep")
@@ -94,7 +95,7 @@ def test_a_new_attempt_makes_void_what_the_last_one_called(tmp_path: Path) -> No
 
 def test_a_journal_that_cannot_be_continued_is_told(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"the journal .* can't be made: No such file"):
-        continue_journal(tmp_path / "1", 2)
+        continue_journal(tmp_path / "1", journal_at(tmp_path, 1, 2))
 
 
 def test_what_cannot_be_blamed_leaves_no_open_file(
@@ -107,11 +108,11 @@ def test_what_cannot_be_blamed_leaves_no_open_file(
 
     monkeypatch.setattr(Journal, "blame", refuse)
     with pytest.raises(StoreError, match="full"):
-        continue_journal(path, 2)
+        continue_journal(path, journal_at(tmp_path, 1, 2))
 
 
 def test_there_are_no_journals_of_a_run_that_never_was(tmp_path: Path) -> None:
-    assert earlier_journals(tmp_path, 1) == ()
+    assert earlier_journals(tmp_path, 1) == []
     journal = make_journal(tmp_path, 1, 1)
     other = make_journal(tmp_path, 1, 2)
     journal.remove()
