@@ -1,11 +1,12 @@
 """The live handle of a run, for asyncio programs: as `LiveRun`, with every wait awaited there."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Unpack
+from weakref import ReferenceType, ref
 
 from ...channels._envelope import Envelope
 from ...channels._generators import started
@@ -204,7 +205,7 @@ class AsyncioStream(AsyncOnly):
 
     def __aiter__(self) -> AsyncIterator[Any]:
         self._refuse_unless_open()
-        return started(self._messages())
+        return _Loop(self.messages)
 
     def _refuse_unless_open(self) -> None:
         if not self._is_open:
@@ -213,7 +214,8 @@ class AsyncioStream(AsyncOnly):
                 "would hold up the graph"
             )
 
-    async def _messages(self) -> AsyncGenerator[Any, None]:
+    async def messages(self, loop: "ReferenceType[_Loop]") -> AsyncGenerator[Any, None]:
+        """Give all messages to one loop; without a word to asyncio, see `started`."""
         yield None  # taken by `started`
         crossing = self._crossing
         while True:
@@ -221,6 +223,10 @@ class AsyncioStream(AsyncOnly):
                 lot = await self._more()
             except StopAsyncIteration:
                 return
+            except BaseException:  # cancelled: this generator is done for, the loop need not be
+                if (left := loop()) is not None:
+                    left.begin_again()
+                raise
             take = crossing.buffer.popleft
             for _ in range(lot):
                 try:
@@ -278,6 +284,28 @@ class AsyncioStream(AsyncOnly):
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+class _Loop:
+    """What `async for` asks for messages: a generator, and another one after a cancelled wait.
+
+    Without it, who has cancelled one `anext` would be told by the next one that all was read.
+    """
+
+    __slots__ = ("__weakref__", "_generate", "_next")
+
+    def __init__(self, generate: "Callable[[ReferenceType[_Loop]], AsyncGenerator[Any, None]]"):
+        self._generate = generate
+        self.begin_again()
+
+    def begin_again(self) -> None:
+        self._next = started(self._generate(ref(self))).__anext__
+
+    def __aiter__(self) -> "_Loop":
+        return self
+
+    def __anext__(self) -> Awaitable[Any]:
+        return self._next()
 
 
 AsyncioRun.__module__ = AsyncioStream.__module__ = "trouper"

@@ -71,6 +71,27 @@ def test_a_reader_that_was_cancelled_loses_nothing(host: Host) -> None:
 
 
 @HOSTS
+def test_an_iterator_outlives_a_cancelled_wait(host: Host) -> None:
+    """Who asks again is not told that all was read, or that another task reads."""
+
+    async def main() -> None:
+        workflow, _, begin = counting(2)
+        async with opened(workflow, host) as run, run.stream("count") as numbers:
+            iterator = aiter(numbers)
+            waiting = asyncio.ensure_future(anext(iterator))
+            await asyncio.sleep(0)
+            with pytest.raises(RuntimeError, match="another task reads"):
+                await anext(aiter(numbers))
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            await run.call_there(opening, begin)
+            assert [number async for number in iterator] == [1, 2]
+
+    in_asyncio(main)
+
+
+@HOSTS
 def test_other_tasks_have_their_turn_beside_a_busy_reader(host: Host) -> None:
     """A reader that always finds a message gives way after a slice."""
 
