@@ -12,9 +12,9 @@ from itertools import islice
 from typing import Any
 
 import anyio
-import msgspec
 
 from .._cli_json import jsonable
+from ._json import encode
 
 KEPT = 1_024
 """Events that a client may be behind, or may have missed when it comes back ..."""
@@ -123,7 +123,7 @@ class Hub:
 
 def _encoded(message: Any) -> bytes:
     try:
-        return msgspec.json.encode(message)
+        return encode(message)
     except Exception:  # of a type that JSON does not know, a loop: any may be in a message
         # Pure ASCII: text may hold what UTF-8 can't.
         return json.dumps(jsonable(message)).encode("ascii")

@@ -19,6 +19,7 @@ from .._node_ended import NodeEnded
 from ..host._far import FarSideEnded
 from ._gone import while_there
 from ._headers import baggage_of, timeout_of, traceparent_of
+from ._json import NoJson, decode, encode
 from ._service import Lifespan
 
 MOST_BYTES = 1024 * 1024
@@ -70,7 +71,7 @@ class _Endpoints:
         named = {"to": node, "timeout": timeout or self.max_timeout, **context}
         reply = await while_there(request, partial(run.ask, question, **named))
         try:
-            body = msgspec.json.encode(reply)
+            body = encode(reply)
         except Exception as error:  # any may be in a reply
             raise _Refusal(
                 500, f"the reply of {node!r} is nothing that JSON holds: {error}"
@@ -114,12 +115,12 @@ class _Endpoints:
             raise _Refusal(404, str(error)) from None
         body = await self._body(request)
         try:
-            message = msgspec.json.decode(body, type=takes)
+            message = decode(body, takes)
         except msgspec.ValidationError as error:
             raise _Refusal(422, str(error)) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise _Refusal(400, f"the body is no JSON: {error}") from None
-        except TypeError as error:
+        except NoJson as error:
             raise _Refusal(501, f"{node!r} takes what JSON can't carry: {error}") from None
         context: dict[str, Any] = {"traceparent": traceparent_of(request.headers)}
         custom = baggage_of(request.headers, self.baggage)
