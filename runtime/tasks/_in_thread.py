@@ -1,4 +1,8 @@
-"""Run a sync task in the thread of the sync task that calls it."""
+"""Run a sync task in the thread of the sync task that calls it.
+
+Every `MOST_LEVELS`-th call inside of another has a thread of its own, for the stack of one has an
+end.
+"""
 
 from contextvars import copy_context
 from functools import partial
@@ -26,6 +30,10 @@ from ._spec import Spec
 from ._tries import Tries
 from .errors import RuntimeUserError
 
+MOST_LEVELS = 48
+"""Calls that are one inside of the other in one thread: each takes six of the 1,000 frames that
+Python gives a thread, and the user's own between them some more."""
+
 
 def call_from_thread(spec: Spec, action: Action, base: Base, args: Args, named: Named) -> Any:
     """Return what the task returns, called where no event loop runs.
@@ -37,7 +45,8 @@ def call_from_thread(spec: Spec, action: Action, base: Base, args: Args, named: 
     bridge = bridge_of(action)
     do = performer(spec, action.calls)
     # Only a thread of its own can be given up; only in the event loop can others be waited for.
-    if spec.kind != "sync" or spec.settings.timeout is not None or do is not perform:
+    apart = spec.kind != "sync" or spec.settings.timeout is not None or do is not perform
+    if apart or action.level >= MOST_LEVELS:
         action.level = 0
         return bridge.call(do, spec, action, base, args, named)
     action.bridge = bridge

@@ -55,15 +55,30 @@ async def test_a_sync_task_calls_an_async_one() -> None:
     assert (await runner.run.aio(calls_async)).outputs() == (threading.get_ident(), True)
 
 
-async def test_a_hundred_calls_deep() -> None:
-    """F38"""
+@pytest.mark.parametrize("retries", [0, 1])
+async def test_a_thousand_calls_deep(retries: int) -> None:
+    """F38: 200 nested calls overflowed the stack."""
 
-    @env.task(name="deep_sync")
+    @env.task(name=f"deep_sync_{retries}", retries=retries)
     def deep_sync(n: int) -> int:
         value: int = 0 if n == 0 else 1 + deep_sync(n - 1)
         return value
 
-    assert await run(deep_sync, 100) == 100
+    assert await run(deep_sync, 1_000) == 1_000
+
+
+async def test_a_failure_a_thousand_calls_deep() -> None:
+    """F35, F38: it comes up through all of their threads, as it is."""
+
+    @env.task(name="falls")
+    def falls(n: int) -> None:
+        if n == 0:
+            raise OSError("at the bottom")
+        falls(n - 1)
+
+    with pytest.raises(RuntimeUserError, match="at the bottom") as caught:
+        await run(falls, 1_000)
+    assert isinstance(caught.value.__cause__, OSError)
 
 
 async def test_sixty_that_wait_for_each_other_exhaust_no_limiter() -> None:
