@@ -31,6 +31,7 @@ class AsyncioBridge:
         self._opened: asyncio.Future[None] = self.loop.create_future()
         self.over: asyncio.Future[None] = self.loop.create_future()
         """Done when the trio loop is no more."""
+        self._end_with_loop: asyncio.Task[None] | None = None
 
     # -- life --------------------------------------------------------------------------------
 
@@ -42,6 +43,8 @@ class AsyncioBridge:
             leave: ends that, for the reason given: this task was cancelled.
         """
         self._start(main)
+        if self._kind == "guest":
+            self._end_with_loop = self.loop.create_task(self._hold_loop(leave), name="trouper")
         try:
             await asyncio.wait([self._opened, self.over], return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
@@ -49,6 +52,17 @@ class AsyncioBridge:
             await self.join(_nothing)
             raise
         return self._opened.done()
+
+    async def _hold_loop(self, leave: Callable[[str], object]) -> None:
+        """Let `asyncio.run()`, which cancels what is left at its end, wait for a guest that is.
+
+        Nobody else would run its actors' clean-up: it has no thread of its own.
+        """
+        while not self.over.done():
+            try:
+                await asyncio.wait([self.over])
+            except asyncio.CancelledError:
+                leave("the event loop that it was a guest of ends")
 
     def note_open(self) -> None:
         """Say, on the far side, that `main` has got on."""

@@ -36,6 +36,31 @@ def test_a_cancel_while_trio_starts_ends_the_run(host: Host) -> None:
     in_asyncio(main)
 
 
+def test_a_guest_that_was_left_open_is_cancelled_with_its_loop() -> None:
+    """`asyncio.run()` ends, and the actors' clean-up has been run: there is no thread for it."""
+    seen: list[str] = []
+    workflow = trouper.Workflow("careful")
+
+    @workflow.actor
+    async def careful(ctx: trouper.ActorContext[None, None, int, None]) -> None:
+        try:
+            async for _ in ctx:
+                await ctx.reply("here")
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.lowlevel.checkpoint()
+            seen.append("cleaned up")
+
+    async def main() -> trouper.AsyncioRun:
+        run = await opened(workflow, "guest").__aenter__()
+        assert await run.ask(1, to="careful") == "here"
+        return run
+
+    run = asyncio.run(main())
+    assert seen == ["cleaned up"]
+    assert run.result().reason == "the event loop that it was a guest of ends"
+
+
 @HOSTS
 def test_a_cancel_before_the_run_has_begun_counts(host: Host) -> None:
     async def main() -> None:
