@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Awaitable, Callable, Collection
-from contextlib import aclosing
 from functools import partial
 from typing import Any
 
 import msgspec
+import trio
 from attrs import frozen
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -16,13 +16,17 @@ from ...actors._ask_errors import AskFailed, AskTimeout, NoReply, TargetRestarti
 from ...channels._overflow import BufferOverflow
 from .._cli_json import jsonable
 from .._node_ended import NodeEnded
+from .._run import LiveRun
 from ..host._far import FarSideEnded
+from ..host._hosted import live_of
+from ._bodies import Bodies, Body, BodyRefused
 from ._gone import while_there
 from ._headers import baggage_of, timeout_of, traceparent_of
 from ._json import NoJson, decode, encode
 from ._service import Lifespan
 
 MOST_BYTES = 1024 * 1024
+MOST_BYTES_AT_ONCE = 64 * MOST_BYTES
 MOST_SECONDS = 30.0
 
 
@@ -55,21 +59,34 @@ _STATUS: dict[type[Exception], int] = {
 @frozen(eq=False)
 class _Endpoints:
     lifespan: Lifespan
-    max_bytes: int
+    bodies: Bodies
     max_timeout: float
     baggage: frozenset[str]
 
     async def send(self, request: Request) -> Response:
-        run, node, message, context = await self._message(request)
-        timeout = timeout_of(request.headers, self.max_timeout)
-        await run.send(message, to=node, timeout=timeout, **context)
+        with self.bodies.body() as body:
+            run, node, message, context = await self._message(request, body)
+            timeout = timeout_of(request.headers, self.max_timeout)
+            most = timeout or self.max_timeout
+            named = {"to": node, "timeout": timeout, **context}
+            take = partial(_send_within, most, live_of(run), message, named)
+            try:
+                await while_there(request, partial(run.call_there, take))
+            except trio.TooSlowError:
+                raise _Refusal(
+                    503, f"{node!r} is full, and has not taken the message within {most:g} s"
+                ) from None
         return _Json({"accepted": True}, status_code=202)
 
     async def ask(self, request: Request) -> Response:
-        run, node, question, context = await self._message(request)
-        timeout = timeout_of(request.headers, self.max_timeout)
-        named = {"to": node, "timeout": timeout or self.max_timeout, **context}
-        reply = await while_there(request, partial(run.ask, question, **named))
+        with self.bodies.body() as body:
+            run, node, question, context = await self._message(request, body)
+            timeout = timeout_of(request.headers, self.max_timeout)
+            named = {"to": node, "timeout": timeout or self.max_timeout, **context}
+            reply = await while_there(request, partial(run.ask, question, **named))
+        return self._answer(node, reply)
+
+    def _answer(self, node: str, reply: Any) -> Response:
         try:
             body = encode(reply)
         except Exception as error:  # any may be in a reply
@@ -107,13 +124,15 @@ class _Endpoints:
         except RuntimeError as error:
             raise _Refusal(503, str(error)) from None
 
-    async def _message(self, request: Request) -> tuple[Any, str, Any, dict[str, Any]]:
+    async def _message(
+        self, request: Request, counted: Body
+    ) -> tuple[Any, str, Any, dict[str, Any]]:
         run, node = self._run(), request.path_params["node"]
         try:
             takes = run.input_type(node)
         except ValueError as error:
             raise _Refusal(404, str(error)) from None
-        body = await self._body(request)
+        body = await self.bodies.read(request, counted)
         try:
             message = decode(body, takes)
         except msgspec.ValidationError as error:
@@ -128,28 +147,21 @@ class _Endpoints:
             context["custom_context"] = custom
         return run, node, message, context
 
-    async def _body(self, request: Request) -> bytes:
-        told = request.headers.get("content-length", "0")
-        parts: list[bytes] = []
-        size = int(told) if told.isdecimal() else 0
-        if size <= self.max_bytes:
-            size = 0
-            async with aclosing(request.stream()) as given:
-                async for part in given:
-                    size += len(part)
-                    if size > self.max_bytes:
-                        break
-                    parts.append(part)
-        if size > self.max_bytes:
-            raise _Refusal(413, f"a body may have {self.max_bytes} bytes")
-        return b"".join(parts)
+
+async def _send_within(seconds: float, live: LiveRun, message: Any, named: dict[str, Any]) -> None:
+    """Send where the actors are, so that a message is either taken or too late.
+
+    A node that takes nothing for so long must not gather requests.
+    """
+    with trio.fail_after(seconds):
+        await live.send(message, **named)
 
 
 def _answering(endpoint: Callable[[Request], Awaitable[Response]]) -> Any:
     async def answer(request: Request) -> Response:
         try:
             return await endpoint(request)
-        except _Refusal as refusal:
+        except (_Refusal, BodyRefused) as refusal:
             return _error(refusal.status, refusal)
         except ClientDisconnect:
             return Response(status_code=499)  # nobody hears it
@@ -169,6 +181,7 @@ def router(
     lifespan: Lifespan,
     *,
     max_bytes: int = MOST_BYTES,
+    max_bytes_at_once: int = MOST_BYTES_AT_ONCE,
     max_timeout: float = MOST_SECONDS,
     baggage: Collection[str] = (),
 ) -> Router:
@@ -181,8 +194,10 @@ def router(
     Args:
         lifespan: of the app that this is mounted in; `trouper.asgi.lifespan(wf)`.
         max_bytes: of a body; a larger one gets 413.
+        max_bytes_at_once: of all bodies whose requests are under way, beyond 16 KiB of each; what
+            is too much gets 503.
         max_timeout: seconds that a request may ask for (`Request-Timeout`), and that a question has
-            if it does not say.
+            if it does not say; and that a body may take to come, and a message to be taken.
         baggage: keys of the W3C `baggage` header that become `custom_context`.
 
     Raises:
@@ -192,11 +207,13 @@ def router(
         raise TypeError(f"router() takes what trouper.asgi.lifespan(wf) gives, got {lifespan!r}")
     if isinstance(baggage, str):
         raise TypeError(f"baggage takes a collection of keys, got {baggage!r}; write [{baggage!r}]")
-    if max_bytes < 1 or not max_timeout > 0:
+    if max_bytes < 1 or max_bytes_at_once < 1 or not max_timeout > 0:
         raise ValueError(
-            f"max_bytes and max_timeout have to be above 0, got {max_bytes} and {max_timeout}"
+            "max_bytes, max_bytes_at_once and max_timeout have to be above 0, got "
+            f"{max_bytes}, {max_bytes_at_once} and {max_timeout}"
         )
-    at = _Endpoints(lifespan, max_bytes, max_timeout, frozenset(baggage))
+    bodies = Bodies(max_bytes=max_bytes, max_total=max_bytes_at_once, seconds=max_timeout)
+    at = _Endpoints(lifespan, bodies, max_timeout, frozenset(baggage))
     return Router(
         [
             Route("/send/{node:path}", _answering(at.send), methods=["POST"]),

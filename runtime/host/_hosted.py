@@ -153,3 +153,8 @@ def not_in_trio(why: str) -> RuntimeError:
 async def at_once(fn: Callable[..., T], *args: Any) -> T:
     """Call a plain function; for what has to be awaited on the far side."""
     return fn(*args)
+
+
+def live_of(run: LiveRun | HostedRun) -> LiveRun:
+    """Return what a handle stands for, to be used where the actors run."""
+    return run if isinstance(run, LiveRun) else run._live  # pyright: ignore[reportPrivateUsage]  # here, for the router

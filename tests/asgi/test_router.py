@@ -77,9 +77,12 @@ async def test_questions() -> None:
         headers = {"baggage": "team=a%20b;p=1, other=x", "traceparent": TRACE}
         answer = await client.post("/ask/price", json={"item": "a"}, headers=headers)
         assert answer.json() == {"total": 2, "team": "a b", "trace": TRACE}
-        broken = {"traceparent": TRACE.upper()}
-        answer = await client.post("/ask/price", json={"item": "a"}, headers=broken)
-        assert answer.json() == {"total": 2, "trace": None}
+        several = [("baggage", "other=x"), ("baggage", "team=c")]
+        answer = await client.post("/ask/price", json={"item": "a"}, headers=several)
+        assert answer.json() == {"total": 2, "team": "c", "trace": None}
+        for broken in ([("traceparent", TRACE.upper())], [("traceparent", TRACE)] * 2):
+            answer = await client.post("/ask/price", json={"item": "a"}, headers=broken)
+            assert answer.json() == {"total": 2, "trace": None}
 
 
 @pytest.mark.parametrize(
@@ -121,9 +124,78 @@ async def test_a_body_of_unknown_length_is_counted() -> None:
 
     async with serving(max_bytes=1_000) as (_, lifespan):
         app = trouper.asgi.router(lifespan, max_bytes=1_000)
-        scope = {"type": "http", "method": "POST", "path": "/send/count", "headers": []}
-        await app({**scope, "query_string": b""}, receive, send)
+        await app(post("/send/count"), receive, send)
     assert sent[0]["status"] == 413
+
+
+def post(path: str) -> dict[str, Any]:
+    """Return the scope of a request without any header."""
+    return {"type": "http", "method": "POST", "path": path, "headers": [], "query_string": b""}
+
+
+async def test_bodies_that_do_not_come_to_their_end_take_so_much_room_and_time(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Bounded memory, however many connections begin a request; small ones pass."""
+    told: list[int] = []
+
+    async def begin(app: Any, size: int, *, is_whole: bool = False) -> None:
+        parts = [b"1" + b" " * (size - 1)]
+
+        async def receive() -> dict[str, Any]:
+            if not parts:
+                await trio.sleep_forever()
+            return {"type": "http.request", "body": parts.pop(), "more_body": not is_whole}
+
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                told.append(message["status"])
+
+        await app(post("/send/count"), receive, send)
+
+    async with serving() as (_, lifespan):
+        options: dict[str, Any] = {"max_bytes": 200_000, "max_bytes_at_once": 250_000}
+        app = trouper.asgi.router(lifespan, **options, max_timeout=5)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(begin, app, 200_000)
+            await trio.testing.wait_all_tasks_blocked()
+            await begin(app, 100_000)
+            assert told == [503]
+            await begin(app, 10_000, is_whole=True)
+            assert told == [503, 202]
+        assert (told, trio.current_time()) == ([503, 202, 408], 5.0)
+        await begin(app, 200_000, is_whole=True)  # all of it was given back
+        assert told[3:] == [202]
+
+
+async def test_a_node_that_takes_nothing_gathers_no_requests(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """X6: who waits for its room is answered in time; a client that goes leaves nothing."""
+    sent: list[int] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message.get("status", 0))
+
+    async with serving(max_timeout=2.0) as (client, lifespan):
+        accepted = 0
+        with trio.move_on_after(1):
+            while True:
+                answer = await client.post("/send/price", json={"item": "slow"})
+                accepted += answer.status_code == 202
+        answer = await client.post("/send/price", json={"item": "a"})
+        assert (answer.status_code, trio.current_time()) == (503, 3.0)
+        assert "'price' is full" in answer.json()["error"]
+        messages = [{"type": "http.request", "body": b'{"item": "a"}', "more_body": False}]
+
+        async def receive() -> dict[str, Any]:
+            return messages.pop() if messages else {"type": "http.disconnect"}
+
+        await trouper.asgi.router(lifespan)(post("/send/price"), receive, send)
+        assert (sent[0], trio.current_time()) == (499, 3.0)
+        (edge,) = [each for each in lifespan.run.status().edges if each.target == "price"]
+        assert edge.sent == accepted
+        lifespan.run.cancel()
 
 
 async def test_a_question_of_a_client_that_has_gone_is_given_up() -> None:
@@ -143,9 +215,8 @@ async def test_a_question_of_a_client_that_has_gone_is_given_up() -> None:
 
     async with serving() as (_, lifespan):
         app = trouper.asgi.router(lifespan)
-        scope = {"type": "http", "method": "POST", "path": "/ask/price", "headers": []}
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(app, {**scope, "query_string": b""}, receive, send)
+            nursery.start_soon(app, post("/ask/price"), receive, send)
             await trio.testing.wait_all_tasks_blocked()
             assert not sent
             gone.set()
@@ -285,7 +356,9 @@ def test_arguments_are_checked() -> None:
         trouper.asgi.router(orders())  # type: ignore[arg-type]  # on purpose
     with pytest.raises(TypeError, match="collection of keys"):
         trouper.asgi.router(lifespan, baggage="team")
-    with pytest.raises(ValueError, match="above 0"):
-        trouper.asgi.router(lifespan, max_bytes=0)
+    wrong: dict[str, Any]
+    for wrong in ({"max_bytes": 0}, {"max_bytes_at_once": 0}, {"max_timeout": 0.0}):
+        with pytest.raises(ValueError, match="above 0"):
+            trouper.asgi.router(lifespan, **wrong)
     with pytest.raises(AttributeError, match="no attribute 'ruoter'"):
         _ = trouper.asgi.ruoter
