@@ -177,8 +177,11 @@ def write_all(fd: int, data: bytes | bytearray | memoryview) -> None:
 
 def make_folder(path: Path) -> None:
     """Make a folder, and those above it, so that nobody else may look into them."""
-    if path.is_dir():
-        return
-    if path.parent != path:
+    try:
+        os.mkdir(path, FOLDER_MODE)
+    except FileNotFoundError:
         make_folder(path.parent)
-    path.mkdir(mode=FOLDER_MODE, exist_ok=True)
+        path.mkdir(mode=FOLDER_MODE, exist_ok=True)
+    except FileExistsError:
+        if not path.is_dir():
+            raise

@@ -245,6 +245,7 @@ def prune(
     ] = None,
     project: _Project = None,
     experiment: _Experiment = None,
+    keep_buckets: Annotated[bool, Parameter(help="Leave alone what lies in buckets.")] = False,
     dry_run: Annotated[bool, Parameter(help="Only show what would be removed.")] = False,
     yes: Annotated[bool, Parameter(help="Don't ask.")] = False,
     root: Root = None,
@@ -259,6 +260,7 @@ def prune(
         phase=phase,
         project=project,
         experiment=experiment,
+        keep_buckets=keep_buckets,
     )
     return _print(prune(wanted, dry_run=dry_run, yes=yes, as_json=json))
 

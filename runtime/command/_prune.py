@@ -25,7 +25,16 @@ from ..store._records import Phase, RunRecord
 from ..workspace._workspace import Workspace
 from ._measures import age_text, bytes_below, read_age, size_text
 from ._places import opened_workspace
-from ._prune_data import data_of, remove_data, remove_journals, runs_with_journals
+from ._prune_data import (
+    Finder,
+    RunData,
+    has_far,
+    note_far,
+    remove_data,
+    remove_far,
+    remove_journals,
+    runs_with_journals,
+)
 from ._show_logs import run_folder
 
 _REMOVED = ".removed-"
@@ -44,6 +53,18 @@ class Wanted:
     phase: Phase | None = None
     project: str | None = None
     experiment: str | None = None
+    keep_buckets: bool = False
+    """What lies in buckets stays."""
+
+
+@frozen(kw_only=True)
+class _Going:
+    """A run that is to go."""
+
+    run: RunRecord
+    data: RunData
+    size: int
+    """Bytes of all that it has left."""
 
 
 def chosen(
@@ -81,69 +102,75 @@ def prune(wanted: Wanted, *, dry_run: bool, yes: bool, as_json: bool) -> Iterato
     if wanted.keep < 0:
         raise Problem(f"--keep takes 0 or more, got {wanted.keep}")
     with opened_workspace(wanted.root) as workspace:
+        found = _found(workspace, wanted, seconds)
+        going = [each for each in found if not each.data.trouble]
+        if not as_json:
+            yield from _list(going)
+            yield from _staying(found)
+        removed: Sequence[RunRecord] = ()
+        left: Sequence[str] = ()
+        if going and not dry_run:
+            if not yes and not _agreed(f"remove {_all(going)}? [y/N] "):
+                yield "nothing was removed"
+                return
+            removed = [each.run for each in going if _remove(workspace, each)]
+        if not dry_run:
+            left = _sweep(workspace, keep_buckets=wanted.keep_buckets)
+        if as_json:
+            yield _as_json(found, removed, dry_run=dry_run)
+        elif removed:
+            kept = len(going) - len(removed)
+            began = f"; {count(kept, 'run')} began anew and stayed" if kept else ""
+            yield f"removed {count(len(removed), 'run')}{began}"
+        if not as_json:
+            yield from map(plain, left)
+
+
+def _found(workspace: Workspace, wanted: Wanted, seconds: float) -> Sequence[_Going]:
+    with workspace.reading() as store:
+        assert store is not None
         runs = chosen(
-            _runs(workspace, wanted),
+            store.runs.query(project=wanted.project, experiment=wanted.experiment, limit=None),
             seconds=seconds,
             keep=wanted.keep,
             phase=wanted.phase,
             now=time.time(),
         )
-        data = [_data_of(workspace, each) for each in runs]
-        sizes = [
-            sum(map(bytes_below, (workspace.path / run_folder(each), *folders)))
-            for each, folders in zip(runs, data, strict=True)
-        ]
-        if not as_json:
-            yield from _list(runs, sizes)
-        removed: Sequence[RunRecord] = ()
-        if runs and not dry_run:
-            if not yes and not _agreed(f"remove {_all(runs, sizes)}? [y/N] "):
-                yield "nothing was removed"
-                return
-            removed = [
-                each
-                for each, folders in zip(runs, data, strict=True)
-                if _remove(workspace, each, folders)
-            ]
-        if not dry_run:
-            _sweep(workspace)
-        if as_json:
-            yield _as_json(runs, sizes, removed, dry_run=dry_run)
-        elif removed:
-            kept = len(runs) - len(removed)
-            began = f"; {count(kept, 'run')} began anew and stayed" if kept else ""
-            yield f"removed {count(len(removed), 'run')}{began}"
+        finder = Finder(store, workspace.path, wanted.keep_buckets)
+        found = [(run, finder.data_of(run)) for run in runs]
+    return [
+        _Going(run=run, data=data, size=data.size + bytes_below(workspace.path / run_folder(run)))
+        for run, data in found
+    ]
 
 
-def _runs(workspace: Workspace, wanted: Wanted) -> Sequence[RunRecord]:
-    with workspace.reading() as store:
-        assert store is not None
-        return store.runs.query(project=wanted.project, experiment=wanted.experiment, limit=None)
-
-
-def _data_of(workspace: Workspace, run: RunRecord) -> Sequence[Path]:
-    with workspace.reading() as store:
-        assert store is not None
-        return data_of(store, workspace.path, run)
-
-
-def _list(runs: Sequence[RunRecord], sizes: Sequence[int]) -> Iterator[str]:
+def _list(runs: Sequence[_Going]) -> Iterator[str]:
     if not runs:
         yield "no run is to be removed"
         return
     head = ("RUN", "PHASE", "ENDED", "SIZE")
     rows = [
-        (plain(str(run.key)), run.phase, age_text(run.ended), size_text(size))
-        for run, size in zip(runs[:_SHOWN], sizes, strict=False)
+        (plain(str(each.run.key)), each.run.phase, age_text(each.run.ended), size_text(each.size))
+        for each in runs[:_SHOWN]
     ]
     yield from columns([head, *rows], indent="")
     if len(runs) > _SHOWN:
         yield f"and {len(runs) - _SHOWN:,} more"
-    yield f"{_all(runs, sizes)} in all"
+    yield f"{_all(runs)} in all"
 
 
-def _all(runs: Sequence[RunRecord], sizes: Sequence[int]) -> str:
-    return f"{count(len(runs), 'run')}, {size_text(sum(sizes))}"
+def _staying(found: Sequence[_Going]) -> Iterator[str]:
+    """Yield why runs stay that should go."""
+    troubles = [each.data.trouble for each in found if each.data.trouble]
+    if troubles:
+        yield (
+            f"for {count(len(troubles), 'run')} the data in buckets can't be looked at, so all of "
+            f"that stays: {plain(troubles[0])}; --keep-buckets leaves what lies there alone"
+        )
+
+
+def _all(runs: Sequence[_Going]) -> str:
+    return f"{count(len(runs), 'run')}, {size_text(sum(each.size for each in runs))}"
 
 
 def _agreed(question: str) -> bool:
@@ -154,30 +181,33 @@ def _agreed(question: str) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def _remove(workspace: Workspace, run: RunRecord, data: Sequence[Path]) -> bool:
+def _remove(workspace: Workspace, going: _Going) -> bool:
+    run, data = going.run, going.data
     key = run_folder(run)
     folder = workspace.path / key
     aside = _aside(folder)
-    data_aside = {each: _aside(each) for each in data}
+    data_aside = {each: _aside(each) for each in data.folders}
 
     def put_aside() -> None:
         for each, to in data_aside.items():
             with suppress(OSError):  # then it stays: it may be on a disk that is only read
                 os.replace(each, to)
         try:
-            os.replace(folder, aside)
-        except FileNotFoundError:
-            return  # nothing was ever kept of it
+            with suppress(FileNotFoundError):  # nothing was ever kept of it
+                os.replace(folder, aside)
+            note_far(aside, data.far)
         except OSError as error:
             raise Problem(
                 f"{plain(folder)} can't be removed: {error.strerror}; check the rights there"
             ) from None
 
-    gone = forget_run(workspace.store.connections, run, key, before=put_aside)
+    store = workspace.store
+    gone = forget_run(store.connections, run, key, before=put_aside, with_cached=bool(data.far))
     if gone:
-        _delete(aside)
         remove_data(data_aside.values())
         remove_journals(workspace.path, run.run)
+        if not data.far:  # else `_sweep` removes it, and what lies there
+            _delete(aside)
     return gone
 
 
@@ -185,16 +215,25 @@ def _aside(folder: Path) -> Path:
     return folder.with_name(f"{_REMOVED}{secrets.token_hex(8)}")
 
 
-def _sweep(workspace: Workspace) -> None:
-    """Remove what an earlier prune that was killed has left."""
+def _sweep(workspace: Workspace, *, keep_buckets: bool) -> Sequence[str]:
+    """Remove what this prune has put aside, or an earlier one that was killed; return what could
+    not be."""
+    troubles: list[str] = []
     for left in (workspace.path / "projects").glob(f"*/experiments/*/runs/{_REMOVED}*"):
-        _delete(left)
+        if keep_buckets and has_far(left):
+            continue
+        trouble = remove_far(left)
+        if trouble:
+            troubles.append(trouble)
+        else:
+            _delete(left)
     for left in (workspace.path / "raw").glob(f"*/{_REMOVED}*"):
         remove_data([left])
     # In this order: a run that begins now is known before it has a journal.
     found = runs_with_journals(workspace.path)
     for run in found - workspace.store.runs.ids() if found else ():
         remove_journals(workspace.path, run)
+    return troubles
 
 
 def _delete(folder: Path) -> None:
@@ -202,18 +241,18 @@ def _delete(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _as_json(
-    runs: Sequence[RunRecord], sizes: Sequence[int], removed: Sequence[RunRecord], *, dry_run: bool
-) -> str:
+def _as_json(found: Sequence[_Going], removed: Sequence[RunRecord], *, dry_run: bool) -> str:
     gone = {each.key for each in removed}
     rows: list[dict[str, Any]] = [
         {
-            "run": str(run.key),
-            "phase": run.phase,
-            "ended": run.ended,
-            "size": size,
-            "removed": run.key in gone,
+            "run": str(each.run.key),
+            "phase": each.run.phase,
+            "ended": each.run.ended,
+            "size": each.size,
+            "removed": each.run.key in gone,
+            "stays": each.data.trouble or None,
         }
-        for run, size in zip(runs, sizes, strict=True)
+        for each in found
     ]
-    return json.dumps({"dry_run": dry_run, "runs": rows, "size": sum(sizes)}, indent=2)
+    size = sum(each.size for each in found)
+    return json.dumps({"dry_run": dry_run, "runs": rows, "size": size}, indent=2)

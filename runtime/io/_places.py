@@ -10,7 +10,7 @@ from typing import cast
 
 from attrs import define, evolve
 
-from ...actors._current import current_context
+from ...actors._current import ctx
 from ...actors._run_context import RunContext
 from ..store._records import DEFAULT_SCOPE
 from ._errors import NoStorage
@@ -117,12 +117,16 @@ def owner_of(root: Path, raw: Path | None, project: str, experiment: str) -> str
 
 def data_of_run(raw: Path, run: str, owner: str) -> Iterator[Path]:
     """Yield the folders that hold the data of one run, below a `raw_data_path`."""
-    ours = re.compile(rf".*-{owner}(?:[0-9a-f]{{16}})?")
     try:
         names = os.listdir(raw / run)
     except OSError:  # nothing of it, or nothing that may be seen
         return
-    yield from (raw / run / name for name in names if ours.fullmatch(name))
+    yield from (raw / run / name for name in names if is_data_of(name, owner))
+
+
+def is_data_of(folder: str, owner: str) -> bool:
+    """Return whether a folder is called as one that holds data of a run."""
+    return re.fullmatch(rf".*-{owner}(?:[0-9a-f]{{16}})?", folder, re.DOTALL) is not None
 
 
 def _nowhere(parameter: str) -> str:
@@ -189,7 +193,7 @@ def close_places(run: RunContext) -> None:
 
 def current_run() -> RunContext | None:
     """Return the run that the code that calls belongs to."""
-    context = current_context.get()
+    context = ctx()
     return None if context is None else context.run_context
 
 
@@ -210,7 +214,7 @@ def current_places(wanted: str) -> Places:
 
 def current_action() -> str:
     """Return the name of the action that calls; "" outside of any."""
-    context = current_context.get()
+    context = ctx()
     return "" if context is None else context.action.name
 
 

@@ -14,6 +14,7 @@ def forget_run(
     manifest: str,
     *,
     before: Callable[[], None],
+    with_cached: bool = False,
     clock: Callable[[], float] = time.time,
 ) -> bool:
     """Forget a run, its executions, actions, results and what the catalog has of it.
@@ -21,6 +22,7 @@ def forget_run(
     Args:
         run: as it was when it was chosen; one that has begun anew since then stays.
         manifest: the run's folder, relative to the workspace.
+        with_cached: also what it has put into the cache, which refers to data that goes.
         before: called in the transaction, once it is known that it goes; if it raises, it stays.
 
     Returns:
@@ -42,6 +44,8 @@ def forget_run(
             return False
         before()
         db.execute("DELETE FROM run WHERE id = ?", (run.run,))
+        if with_cached:
+            db.execute("DELETE FROM cache WHERE project = ? AND run = ?", (run.project, run.name))
         db.execute(
             "DELETE FROM experiment WHERE project = ?1 AND name = ?2 AND NOT EXISTS "
             "(SELECT 1 FROM run WHERE project = ?1 AND experiment = ?2)",
