@@ -1,7 +1,9 @@
 """The service that the tests start in real servers."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import fastapi
 import msgspec
@@ -20,6 +22,7 @@ class Order(msgspec.Struct):
 
 
 workflow = trouper.Workflow("orders")
+handled: list[int] = []
 
 
 @workflow.actor
@@ -33,9 +36,20 @@ async def count(
     ctx: trouper.ActorContext[None, None, int, dict[str, int]],
 ) -> AsyncIterator[dict[str, int]]:
     async for number in ctx:
+        handled.append(number)
         yield {"number": number}
 
 
 lifespan = trouper.asgi.lifespan(workflow)
-app = fastapi.FastAPI(lifespan=lifespan)
+
+
+@asynccontextmanager
+async def life(app: fastapi.FastAPI) -> AsyncGenerator[dict[str, Any]]:
+    """Tell what was handled, when the run has ended."""
+    async with lifespan(app) as state:
+        yield state
+    logging.getLogger("app").info("%d numbers handled", len(handled))
+
+
+app = fastapi.FastAPI(lifespan=life)
 app.mount("/flow", trouper.asgi.router(lifespan, baggage=["team"], max_bytes=1_000))
