@@ -83,6 +83,15 @@ def parse_location(text: object, what: str) -> Location:
     return _in_bucket(cast("Scheme", word), bucket, key.rstrip("/"), text, what)
 
 
+def lasting(text: str, what: str) -> str:
+    """Return the text of a place as whoever reads it later, from elsewhere, finds that.
+
+    Raises: as `parse_location`.
+    """
+    place = parse_location(text, what)
+    return place.path if place.is_local else text
+
+
 def _parse_file(text: str, what: str) -> Location:
     parts = urlsplit(text)
     if parts.netloc not in ("", "localhost") or parts.query or parts.fragment:

@@ -10,7 +10,7 @@ from attrs import define, evolve, field, frozen
 from ...actors._profile_config import ProfileConfig
 from ...actors._run_context import RunContext
 from ...actors._secret import masked
-from ..io._location import parse_location
+from ..io._location import lasting
 from ..io._places import places_of, settle_places
 from ..settings._sections import Configuration
 from ..store._records import DEFAULT_SCOPE
@@ -196,7 +196,7 @@ def _plain(parameters: Parameters) -> dict[str, Any]:
     plain: dict[str, Any] = {}
     for name, value in parameters.given.items():
         if name == "raw_data_path":
-            plain[name] = _settled(value)
+            plain[name] = lasting(value, name)
         elif name == "env_vars":
             plain[name] = sorted(value)  # never the values
         elif name == "custom_context":
@@ -204,9 +204,3 @@ def _plain(parameters: Parameters) -> dict[str, Any]:
         elif name not in _IN_COLUMNS:
             plain[name] = str(value) if isinstance(value, Path) else value
     return plain
-
-
-def _settled(raw_data_path: str) -> str:
-    """Return a place as whoever runs it again, or prunes it, finds it from elsewhere."""
-    place = parse_location(raw_data_path, "raw_data_path")
-    return place.path if place.is_local else raw_data_path

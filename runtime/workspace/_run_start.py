@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from ...actors._run_context import RunContext
 from ...actors._secret import mask_text, masked
-from ..io._places import close_places, settle_places
+from ..io._location import lasting
+from ..io._places import close_places, places_of, settle_places
 from ..logs._of_run import logging_of
+from ..settings._init import current
 from ..store._errors import StoreError
 from ..store._records import NewRun
 from ..store._verbs import Verb
@@ -41,11 +43,16 @@ class RunStart:
         self._results = KeptResults()
         self._open: OpenRun | None = None
         self._logging = ExitStack()
+        said = current().run_defaults()
+        self._places = {
+            name: said[name] for name in ("raw_data_path", "run_base_dir") if name in said
+        }
         context = RunContext(
             run_name=run.name,
             project=run.key.project,
             workspace=run.workspace,
             results=self._results,
+            **self._places,
         )
         self.context = settle_places(context, run.workspace.path, experiment=run.key.experiment)
         """What tasks see of it."""
@@ -129,6 +136,7 @@ class RunStart:
         try:
             tracked.tell()
             self._results.bind(tracked)
+            tracked.assets.keep_data_in(places_of(self.context).assets())
             kept = self.context.kept
             kept[KEY], kept[OPEN], kept[ASSETS] = tracked, self._open, tracked.assets
             calls_of(self.context).keeper = Keeper(tracked)
@@ -146,6 +154,7 @@ class RunStart:
             experiment_params=run.experiment.said_params,
             parameters=run.said_parameters,
             target=target or self._target_before,
+            params={name: lasting(text, name) for name, text in self._places.items()},
             profile=config.name,
             config=masked(config.to_dict()),
             config_hash=config.content_hash(),
