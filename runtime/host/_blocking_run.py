@@ -1,5 +1,6 @@
 """The live handle of a run, for synchronous programs: as `LiveRun`, and every wait blocks."""
 
+import logging
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
@@ -24,6 +25,9 @@ from ._hosted import AskOptions, HostedRun, SendOptions, at_once, not_in_trio
 from ._session import Session
 
 
+log = logging.getLogger("trouper")
+
+
 class BlockingRun(HostedRun):
     """What `with trouper.open_blocking(wf) as run:` gives. Leaving the block drains the run.
 
@@ -44,9 +48,11 @@ class BlockingRun(HostedRun):
     def start(self) -> "BlockingRun":
         """Begin without a block, for a process that serves: its exit drains the run.
 
-        Call it in the process that uses it, not before a fork. Errors: as of `with`.
+        `run.drain()` ends it before, and its thread with it. Call this in the process that uses the
+        run, not before a fork. Errors: as of `with`.
         """
         self._on_exit = self._session.leave
+        self._session.ends_with_run = True
         return self.__enter__()
 
     def __enter__(self) -> "BlockingRun":
@@ -74,6 +80,8 @@ class BlockingRun(HostedRun):
             trio.run(serve, instruments=[GiveWay()])
         except BaseException as error:
             self._error = only_leaf(error)
+            if self._on_exit is not None and self._opened.done():  # there is no block to raise it
+                log.error("run %s was broken off: %r", self.name, self._error)
         finally:
             self._has_opened()
 

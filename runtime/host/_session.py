@@ -29,6 +29,8 @@ class Session:
         self._why_cancelled = ""
         self.host_loop: asyncio.AbstractEventLoop | None = None
         """Of the asyncio program that it belongs to, if it does."""
+        self.ends_with_run = False
+        """Whether the block is left when the run has ended: nobody else will."""
         self.result: WorkflowResult | None = None
         """How the run ended, once it has."""
 
@@ -42,10 +44,19 @@ class Session:
                 if self._why_cancelled:
                     self.live.cancel(self._why_cancelled)
                 self._on_open()
-                await self._told.wait()
+                await self._wait_to_leave(self._told)
         finally:
             if self.live.has_ended:
                 self.result = self.live.result()
+
+    async def _wait_to_leave(self, told: trio.Event) -> None:
+        if not self.ends_with_run:
+            await told.wait()
+            return
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_set_after, self.live, told)
+            await told.wait()
+            nursery.cancel_scope.cancel()
 
     def note_cancel(self, reason: str) -> None:
         """Have the run cancelled as soon as it begins, if it has not begun. From any thread."""
@@ -66,3 +77,8 @@ class Session:
             if why_cancelled:
                 self.live.cancel(why_cancelled)
             self._told.set()
+
+
+async def _set_after(live: LiveRun, told: trio.Event) -> None:
+    await live.wait()
+    told.set()

@@ -180,6 +180,37 @@ def test_a_run_that_was_started_without_a_block_is_drained_at_exit(tmp_path: Pat
     assert (done.returncode, done.stdout.split()) == (3, expected), done.stderr
 
 
+def threads() -> list[threading.Thread]:
+    return [each for each in threading.enumerate() if each.name == "trouper"]
+
+
+def test_a_run_without_a_block_ends_with_its_drain() -> None:
+    """X6: its thread too, which nobody would end otherwise before the interpreter exits."""
+    run = trouper.open_blocking(doubling()).start()
+    assert run.ask(1, to="echo")
+    (thread,) = threads()
+    assert run.drain().status == "completed"
+    thread.join(60)
+    assert not thread.is_alive()
+    assert run.wait().status == run.status().status == "completed"
+
+
+def test_a_run_without_a_block_that_is_broken_off_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    workflow = trouper.Workflow("leaving")
+
+    @workflow.actor
+    async def leaving(ctx: trouper.ActorContext[None, None, int, None]) -> None:
+        async for number in ctx:
+            raise SystemExit(number)
+
+    run = trouper.open_blocking(workflow).start()
+    (thread,) = threads()
+    run.send(3)
+    thread.join(60)
+    assert run.has_ended
+    assert f"run {run.name} was broken off: SystemExit(3)" in caplog.text
+
+
 def test_ctrl_c_ends_a_wait_and_the_run(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(PROGRAM + WAITING)
