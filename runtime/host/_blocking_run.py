@@ -24,7 +24,6 @@ from ._give_way import GiveWay
 from ._hosted import AskOptions, HostedRun, SendOptions, at_once, not_in_trio
 from ._session import Session
 
-
 log = logging.getLogger("trouper")
 
 
