@@ -14,6 +14,7 @@ from .._leaf import only_leaf
 from ._far import Call, Far, FarSideEnded, Queue
 from ._give_way import GiveWay
 from ._hosted import HostKind, not_in_trio
+from ._raising import raise_error
 
 Main = Callable[[], Awaitable[None]]
 
@@ -185,7 +186,7 @@ class AsyncioBridge:
             # Its clean-up failed: that matters more.
         # Not in the handler, where the cancel would take the place of what it was raised from.
         if call.error is not None:
-            raise call.error
+            raise_error(call)
         return call.value
 
     def _refuse_elsewhere(self) -> None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import trio
 
+from ._raising import raise_error
+
 if TYPE_CHECKING:
     from ._asyncio_job import Feed
     from ._asyncio_side import AsyncioSide
@@ -42,8 +44,7 @@ class AsyncioYields(Generic[T]):
         if not feed.has_ended:
             await self.side.cut(feed)
         self.side.under_way.discard(feed)
-        if feed.error is not exc:
-            feed.raise_error()
+        raise_error(feed)
 
     def __aiter__(self) -> AsyncIterator[T]:
         return self

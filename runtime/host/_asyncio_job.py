@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import trio
 from attrs import frozen
 
+from ._raising import raise_error
+
 if TYPE_CHECKING:
     from ._asyncio_side import AsyncioSide
 
@@ -69,17 +71,21 @@ class Job:
     def cancel(self) -> None:
         """Cancel it, again if it goes on."""
         self._was_cancelled = True
-        assert self._task is not None  # what is posted is done in order
-        self._task.cancel()
+        if self._task is not None:  # else it has ended: what is posted is done in order
+            self._task.cancel()
 
     async def _go(self) -> None:
         try:
-            self.value = await self._fn()
+            await self._do()
         except (KeyboardInterrupt, SystemExit) as error:
             # They would go through the host's loop; they are for whoever waits for this.
             self.error = error
 
+    async def _do(self) -> None:
+        self.value = await self._fn()
+
     def _note_end(self, task: "asyncio.Task[None]") -> None:
+        self._task = None  # it holds the error, whose traceback holds this
         if not task.cancelled():
             error = task.exception()
             if error is not None:  # it may be false all the same
@@ -113,15 +119,6 @@ class Job:
         await self._news.wait()
         self._news = trio.Event()
 
-    def raise_error(self) -> None:
-        """Raise what it failed by, if it did."""
-        error = self.error
-        if error is not None:
-            try:
-                raise error
-            finally:
-                del error  # it holds this frame
-
 
 class Feed(Job):
     """One async generator in the asyncio loop: what it yields comes home in lots."""
@@ -147,17 +144,14 @@ class Feed(Job):
 
     # -- in asyncio --------------------------------------------------------------------------
 
-    async def _go(self) -> None:
-        try:
-            async with aclosing(self._fn()) as made:
-                async for item in made:
-                    self._put(item)
-                    while self._made - self._paid >= self.terms.room and not self._is_stopping:
-                        await self._wait_for_room()
-                    if self._is_stopping:
-                        return
-        except (KeyboardInterrupt, SystemExit) as error:
-            self.error = error
+    async def _do(self) -> None:
+        async with aclosing(self._fn()) as made:
+            async for item in made:
+                self._put(item)
+                while self._made - self._paid >= self.terms.room and not self._is_stopping:
+                    await self._wait_for_room()
+                if self._is_stopping:
+                    return
 
     def _put(self, item: Any) -> None:
         self.items.append(item)
@@ -208,7 +202,7 @@ class Feed(Job):
         while not self.items:
             self._pay()
             if self.has_ended:
-                self.raise_error()
+                raise_error(self)
                 return False
             await self._wait_news()
         return True

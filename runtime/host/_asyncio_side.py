@@ -10,6 +10,7 @@ import trio
 
 from ._asyncio_job import Job
 from ._far import Queue
+from ._raising import raise_error
 
 log = logging.getLogger("trouper")
 
@@ -74,11 +75,11 @@ class AsyncioSide:
             await job.wait()
         except trio.Cancelled:
             await self.cut(job)
-            job.raise_error()
+            raise_error(job)
             raise
         finally:
             self.under_way.discard(job)
-        job.raise_error()
+        raise_error(job)
         return job.value
 
     async def cut(self, job: Job) -> None:

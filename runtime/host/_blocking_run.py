@@ -22,7 +22,9 @@ from ._crossing import Crossing
 from ._far import Call, Far, FarSideEnded, ForkedAway
 from ._give_way import GiveWay
 from ._hosted import AskOptions, HostedRun, SendOptions, at_once, not_in_trio
+from ._raising import raise_error
 from ._session import Session
+
 
 log = logging.getLogger("trouper")
 
@@ -134,7 +136,7 @@ class BlockingRun(HostedRun):
             ended.result()
             raise
         if call.error is not None:
-            raise call.error
+            raise_error(call)
         return call.value
 
     # -- as of a live run --------------------------------------------------------------------
