@@ -25,7 +25,6 @@ from ._hosted import AskOptions, HostedRun, SendOptions, at_once, not_in_trio
 from ._raising import raise_error
 from ._session import Session
 
-
 log = logging.getLogger("trouper")
 
 
