@@ -15,6 +15,7 @@ import trio
 from anyio import BrokenWorkerProcess, CapacityLimiter, to_process
 from attrs import Factory, define
 
+from ._process_context import pack_context
 from ._process_worker import Answer, be_ready, pack, work
 
 
@@ -117,7 +118,7 @@ def _packed(
     function: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any], name: str
 ) -> bytes:
     try:
-        return pack(function, args, named)
+        return pack(function, args, named, pack_context())
     except Exception as error:
         for label, value in [*enumerate(args, 1), *named.items()]:
             problem = why_not_picklable(value)

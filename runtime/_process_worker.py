@@ -1,7 +1,8 @@
 """What runs in a worker process: one call, from bytes to bytes.
 
-Imports nothing of trouper, so that a worker starts quickly. Whatever happens, an answer goes back:
-a result or a failure that can't be pickled is told in words.
+Imports next to nothing of trouper, so that a worker starts quickly; what `trouper.ctx()` needs only
+when it is called. Whatever happens, an answer goes back: a result or a failure that can't be
+pickled is told in words.
 """
 
 import importlib
@@ -11,7 +12,10 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Literal, NamedTuple
+
+from ..actors import _current
 
 
 class Answer(NamedTuple):
@@ -26,13 +30,19 @@ class Answer(NamedTuple):
     """What went wrong, and where."""
 
 
-def pack(function: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any]) -> bytes:
-    """Return what `work` takes. Raises what pickle raises."""
+def pack(
+    function: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any], seen: bytes = b""
+) -> bytes:
+    """Return what `work` takes. Raises what pickle raises.
+
+    Args:
+        seen: of the task, as `pack_context` gives it; empty: it is none.
+    """
     module = sys.modules.get(getattr(function, "__module__", None) or "")
     file = getattr(module, "__file__", None)
     name = "" if module is None else module.__name__
     call = pickle.dumps((function, args, named), pickle.HIGHEST_PROTOCOL)
-    return pickle.dumps((name, file, call), pickle.HIGHEST_PROTOCOL)
+    return pickle.dumps((name, file, seen, call), pickle.HIGHEST_PROTOCOL)
 
 
 def be_ready() -> None:
@@ -44,19 +54,32 @@ def be_ready() -> None:
 def work(packed: bytes) -> Answer:
     """Do what `pack` has packed."""
     try:
-        name, file, call = pickle.loads(packed)
+        name, file, seen, call = pickle.loads(packed)
         import_module_of(name, file)
         function, args, named = pickle.loads(call)
     except Exception as error:
         return Answer("unreadable", b"", _in_words(error))
+    _current.elsewhere = _context_of(seen) if seen else None
     try:
         result = function(*args, **named)
     except BaseException as error:  # SystemExit too: what it means, the parent knows
         return _raised(error)
+    finally:
+        _current.elsewhere = None
     try:
         return Answer("result", pickle.dumps(result, pickle.HIGHEST_PROTOCOL))
     except Exception as error:
         return Answer("unsendable", b"", f"{type(result).__name__} ({_in_words(error)})")
+
+
+def _context_of(seen: bytes) -> Callable[[], Any]:
+    @cache
+    def read() -> Any:
+        from ._process_context import read_context
+
+        return read_context(seen)
+
+    return read
 
 
 def import_module_of(name: str, file: str | None) -> None:

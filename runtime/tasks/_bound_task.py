@@ -6,7 +6,7 @@ from typing import Any, Generic, ParamSpec, TypeGuard, TypeVar, cast
 
 import trio
 
-from ...actors._current import current_context
+from ...actors._current import ctx, current_context
 from ._action import Action, CallContext
 from ._calls import Perform, adopt
 from ._groups import current_group
@@ -49,10 +49,7 @@ class BoundTask(Generic[P]):
         elif base is not None and base.run_context is not None:
             parent = adopt(base, base.run_context)
         else:
-            raise RuntimeError(
-                f"task {spec.name!r} was called outside of any run; write trouper.run({spec.name}, "
-                f"...), or trouper.with_runcontext(...).run({spec.name}, ...)"
-            )
+            raise _no_run(spec.name)
         args, named = spec.binder.bind(args, named)
         action = Action(
             parent.next_name(spec.name), spec.name, parent.calls, parent, current_group.get()
@@ -119,6 +116,18 @@ class StreamTask(BoundTask[P], Generic[P, R]):
         action.interruptible = self.spec.settings.interruptible
         bridge = None if trio.lowlevel.in_trio_task() else bridge_of(action)
         return TaskStream((self.spec, action, base, bound, bound_named), bridge=bridge)
+
+
+def _no_run(name: str) -> RuntimeError:
+    if ctx() is not None:
+        return RuntimeError(
+            f"task {name!r} was called in a worker process, where no run is; call the function "
+            "that it is made of, or leave out executor='process'"
+        )
+    return RuntimeError(
+        f"task {name!r} was called outside of any run; write trouper.run({name}, ...), or "
+        f"trouper.with_runcontext(...).run({name}, ...)"
+    )
 
 
 def _refuse_blocking(spec: Spec, what: str) -> None:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import msgspec
 
-from ...actors._current import current_context
+from ...actors._current import ctx
 from ...actors._run_context import read_only
 from ...channels._context import message_context
 
@@ -20,7 +20,7 @@ def custom_context(**pairs: str) -> Generator[None, None, None]:
         TypeError: a value is no str; with the key and the value.
         RuntimeError: outside of any task.
     """
-    if current_context.get() is None:
+    if ctx() is None:
         raise RuntimeError(
             "trouper.custom_context() is for tasks; outside of one write "
             "trouper.with_runcontext(custom_context={...}), or for one message "
@@ -38,7 +38,7 @@ def custom_context(**pairs: str) -> Generator[None, None, None]:
 
 def get_custom_context() -> dict[str, str]:
     """Return the custom context that holds here, a fresh dict; outside of a task it is empty."""
-    context = current_context.get()
+    context = ctx()
     return {} if context is None else context.custom_context
 
 

@@ -232,8 +232,8 @@ def test_an_answer_goes_back_whatever_happens(monkeypatch: pytest.MonkeyPatch) -
     assert call(crunching.fail_oddly).kind == "untold"
     assert call(crunching.give_a_function).kind == "unsendable"
     assert call(crunching.describe, crunching.Broken()).kind == "unreadable"
-    assert work(pickle.dumps(("no_such_module", None, b""))).kind == "unreadable"
-    assert work(pickle.dumps(("no_such_module", "words.txt", b""))).kind == "unreadable"
+    assert work(pickle.dumps(("no_such_module", None, b"", b""))).kind == "unreadable"
+    assert work(pickle.dumps(("no_such_module", "words.txt", b"", b""))).kind == "unreadable"
     assert pickle.loads(work(pack(len, ("abc",), {})).body) == 3
     monkeypatch.setattr("signal.signal", lambda *_: None)
     be_ready()
@@ -244,7 +244,7 @@ def test_a_module_of_a_file_is_found_by_its_file(tmp_path: Path) -> None:
     file = tmp_path / "some-file.py"
     file.write_text("def double(n):\n    return 2 * n\n")
     name = "trouper_program_some-file"
-    packed = pickle.dumps((name, str(file), _call_of(name, "double", 21)))
+    packed = pickle.dumps((name, str(file), b"", _call_of(name, "double", 21)))
     try:
         assert pickle.loads(work(packed).body) == 42
         assert pickle.loads(work(packed).body) == 42
