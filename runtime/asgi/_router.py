@@ -23,7 +23,7 @@ from ._bodies import Bodies, Body, BodyRefused
 from ._gone import while_there
 from ._headers import baggage_of, timeout_of, traceparent_of
 from ._json import NoJson, decode, encode
-from ._service import Lifespan
+from ._service import Lifespan, OtherLoop
 
 MOST_BYTES = 1024 * 1024
 MOST_BYTES_AT_ONCE = 64 * MOST_BYTES
@@ -53,6 +53,7 @@ _STATUS: dict[type[Exception], int] = {
     NodeEnded: 503,
     FarSideEnded: 503,
     BufferOverflow: 503,
+    OtherLoop: 500,
 }
 
 
@@ -120,7 +121,9 @@ class _Endpoints:
 
     def _run(self) -> Any:
         try:
-            return self.lifespan.run
+            return self.lifespan.run_here()
+        except OtherLoop:
+            raise
         except RuntimeError as error:
             raise _Refusal(503, str(error)) from None
 
@@ -128,6 +131,8 @@ class _Endpoints:
         self, request: Request, counted: Body
     ) -> tuple[Any, str, Any, dict[str, Any]]:
         run, node = self._run(), request.path_params["node"]
+        if run.has_ended:
+            raise _Refusal(503, f"run {run.name!r} has ended")
         try:
             takes = run.input_type(node)
         except ValueError as error:

@@ -40,6 +40,10 @@ LAST_WORDS = 0.2
 """Seconds that answers have to get out, where no server waits for them."""
 
 
+class OtherLoop(RuntimeError):
+    """A run is to be used in another event loop than it was started in."""
+
+
 class Lifespan:
     """Starts a workflow with an ASGI app and drains it at its end: `FastAPI(lifespan=this)`."""
 
@@ -64,6 +68,8 @@ class Lifespan:
         self._options = options
         self._run: LiveRun | AsyncioRun | None = None
         self._process = 0
+        self._loop: object = None
+        """Where it was started."""
         self._tasks: TaskGroup | None = None
         self._hubs: dict[str, Hub] = {}
         self._heard_at = math.nan
@@ -98,6 +104,21 @@ class Lifespan:
             )
         return self._run
 
+    def run_here(self) -> LiveRun | AsyncioRun:
+        """Return the live handle for use in the loop that runs here.
+
+        Raises:
+            RuntimeError: as of `run`.
+            OtherLoop: it belongs to another loop, and goes on there.
+        """
+        run = self.run
+        if not run.has_ended and _this_loop()[0] is not self._loop:
+            raise OtherLoop(
+                f"workflow {self.workflow.name!r} was started with an app that runs in another "
+                "event loop; give each app a lifespan of its own"
+            )
+        return run
+
     def __call__(self, app: Any) -> AbstractAsyncContextManager[dict[str, Any]]:
         """Start and end the run around the life of an app; what Starlette and FastAPI call."""
         return self._live()
@@ -112,7 +133,8 @@ class Lifespan:
         self._heard_at, self._is_told, self._unhandled = math.nan, False, Counter[int]()
         self._told_by_hypercorn = shutdown_event()
         heard, shuts_down = anyio.Event(), anyio.Event()
-        soon = _loop_soon()
+        self._loop, soon = _this_loop()
+        failure: Exception | None = None
 
         def hear(number: int, count: int, is_unhandled: bool) -> None:
             soon(partial(self._hear_signal, number, count, is_unhandled, heard))
@@ -126,6 +148,8 @@ class Lifespan:
                     tasks.start_soon(self._hear_hypercorn, self._told_by_hypercorn, heard)
                 try:
                     yield {"trouper": run}
+                except Exception as error:  # kept, so that it leaves in no group
+                    failure = error
                 finally:
                     self.is_ending = True
                     self._end_streams()
@@ -134,6 +158,8 @@ class Lifespan:
                         await self._drain(run)
                     tasks.cancel_scope.cancel()
         self._end_process()
+        if failure is not None:
+            raise failure
 
     @asynccontextmanager
     async def _opened(self) -> AsyncGenerator[LiveRun | AsyncioRun]:
@@ -220,16 +246,22 @@ class Lifespan:
         Raises:
             ValueError: there is no such node or output, or it is a batch task.
         """
-        run = self.run
+        run = self.run_here()
         if self.is_ending or run.has_ended:
             return None
         hub = self._hubs.get(node)
         if hub is None:
             hub = self._hubs[node] = Hub(run.stream(node))
             assert self._tasks is not None
-            self._tasks.start_soon(hub.read)
+            self._tasks.start_soon(self._read, hub, node)
         await hub.is_open.wait()
         return hub
+
+    async def _read(self, hub: Hub, node: str) -> None:
+        try:
+            await hub.read()
+        except Exception:  # a stream that fails must not take the service along
+            log.exception("%s: the event stream of %r has ended", self.workflow.name, node)
 
     def _end_streams(self) -> None:
         for hub in self._hubs.values():
@@ -261,13 +293,15 @@ def _told(result: WorkflowResult) -> str:
     return f"drained in {report.seconds:.1f} s of {budget:g} s, {result.status}: {told}{cut}"
 
 
-def _loop_soon() -> Callable[[Callable[[], object]], object]:
-    """Return what makes this loop call a function soon, from a signal handler too."""
+def _this_loop() -> tuple[object, Callable[[Callable[[], object]], object]]:
+    """Return this loop, and what makes it call a function soon, from a signal handler too."""
     if sniffio.current_async_library() == "trio":
-        return trio.lowlevel.current_trio_token().run_sync_soon
+        token = trio.lowlevel.current_trio_token()
+        return token, token.run_sync_soon
     import asyncio  # the server has it already
 
-    return asyncio.get_running_loop().call_soon_threadsafe
+    loop = asyncio.get_running_loop()
+    return loop, loop.call_soon_threadsafe
 
 
 def lifespan(

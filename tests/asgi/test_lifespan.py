@@ -1,8 +1,9 @@
 """A run that begins and ends with a service: signals, failures, health, and what streams keep."""
 
+import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any
 
 import msgspec
@@ -172,6 +173,44 @@ async def test_a_lifespan_serves_one_app_at_a_time() -> None:
                     raise AssertionError("it was opened twice")
             assert not lifespan.run.has_ended
         assert lifespan.run.has_ended
+
+
+@pytest.mark.parametrize(
+    "runs", [asyncio.run, lambda main: trio.run(lambda: main)], ids=["asyncio", "trio"]
+)
+def test_a_block_that_raises_gets_its_exception_itself(
+    runs: Callable[[Coroutine[Any, Any, None]], None],
+) -> None:
+    """In no group; and what was accepted is handled."""
+    lifespan = trouper.asgi.lifespan(busy())
+    error = KeyError("of the app")
+
+    async def main() -> None:
+        async with lifespan(None):
+            await lifespan.run.send(Task("any"), to="work")
+            raise error
+
+    with pytest.raises(KeyError) as caught:
+        runs(main())
+    assert caught.value is error
+    assert lifespan.result is not None
+    (edge,) = [each for each in lifespan.result.edges if each.target == "work"]
+    assert (edge.sent, edge.acknowledged) == (1, 1)
+
+
+async def test_a_stream_that_fails_takes_no_service_along(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The defect is logged, and its clients' streams end."""
+    lifespan = trouper.asgi.lifespan(busy())
+    async with lifespan(None):
+        with monkeypatch.context() as patch:
+            patch.setattr(lifespan.run, "stream", lambda _: object())
+            hub = await lifespan.hub("text")
+        assert hub is not None
+        assert [lot async for lot in hub.events(None)] == []
+        assert lifespan.why_not_ready() == ""
+    assert "busy: the event stream of 'text' has ended" in caplog.text
 
 
 async def test_a_fork_of_the_process_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

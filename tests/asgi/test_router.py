@@ -1,5 +1,6 @@
 """The HTTP face of a run: what each request gets."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -272,6 +273,28 @@ async def test_nothing_runs_before_the_start() -> None:
     async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
         assert (await client.get("/readyz")).json() == {"ready": False, "why": "starting"}
         assert "has not started" in (await client.get("/status")).json()["error"]
+
+
+async def test_an_app_in_another_loop_is_refused() -> None:
+    """Two hosts for one handle: a status that says why, and the service goes on."""
+    calls = [("POST", "/ask/price"), ("POST", "/send/price"), ("GET", "/stream/count")]
+
+    async def use(lifespan: trouper.asgi.Lifespan) -> list[tuple[int, str]]:
+        transport = httpx.ASGITransport(trouper.asgi.router(lifespan))
+        async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+            answers = [await client.request(*call, content=b'{"item": "a"}') for call in calls]
+            return [(answer.status_code, answer.json()["error"]) for answer in answers]
+
+    async def elsewhere(lifespan: trouper.asgi.Lifespan) -> list[tuple[int, str]]:
+        return await trio.to_thread.run_sync(lambda: asyncio.run(use(lifespan)))
+
+    async with serving() as (client, lifespan):
+        for status, words in await elsewhere(lifespan):
+            assert status == 500
+            assert "give each app a lifespan of its own" in words
+        assert (await client.post("/ask/price", json={"item": "a"})).status_code == 200
+    for use_there in (elsewhere, use):  # after its end it is of no loop any more
+        assert [status for status, _ in await use_there(lifespan)] == [503] * 3
 
 
 async def test_streams_of_what_is_no_node_are_refused() -> None:
