@@ -1,5 +1,7 @@
 """`trouper.open` and `trouper.open_blocking`: one handle for every host."""
 
+import sys
+from contextlib import suppress
 from typing import Any, Unpack
 
 import sniffio
@@ -27,17 +29,16 @@ def open(
 
     Raises:
         GraphError: the graph can't run.
-        RuntimeError: no event loop runs here; the text names `open_blocking`.
+        RuntimeError: no event loop of these runs here, or none of its tasks; the text says what to
+            write.
         ValueError: `host` is not legal, or has no effect under trio.
     """
     live = _opened(workflow, "open", options)
-    try:
-        library = sniffio.current_async_library()
-    except sniffio.AsyncLibraryNotFoundError:
+    library = _library_here()
+    if library not in ("trio", "asyncio"):
         raise RuntimeError(
-            "trouper.open() is for async code, and no event loop runs in this thread; write "
-            "`with trouper.open_blocking(wf) as run:`"
-        ) from None
+            f"trouper.open() is for tasks of trio and asyncio, and {_other(library)}"
+        )
     if host not in (None, "thread", "guest"):
         raise ValueError(f"host can't be {host!r}; choose 'thread' or 'guest'")
     if library == "trio":
@@ -58,16 +59,49 @@ def open_blocking(workflow: Workflow, /, **options: Unpack[ExecuteOptions]) -> B
 
     Raises:
         GraphError: the graph can't run.
-        RuntimeError: an event loop runs in this thread; the text names the awaitable form.
+        RuntimeError: an event loop runs in this thread; the text says what to write.
     """
     live = _opened(workflow, "open_blocking", options)
-    try:
-        library = sniffio.current_async_library()
-    except sniffio.AsyncLibraryNotFoundError:
+    library = _library_here()
+    if not library:
         return BlockingRun(live)
+    instead = "write `async with trouper.open(wf) as run:`"
+    if library not in ("trio", "asyncio", _CALLBACK):
+        instead = "call it in a thread"
     raise RuntimeError(
-        f"trouper.open_blocking() blocks, and {library} runs in this thread; write "
-        "`async with trouper.open(wf) as run:`"
+        f"trouper.open_blocking() blocks, and {library} runs in this thread; {instead}"
+    )
+
+
+_CALLBACK = "asyncio, outside of its tasks,"
+
+
+def _library_here() -> str:
+    """Return whose event loop runs in this thread; "": none."""
+    try:
+        return sniffio.current_async_library()
+    except sniffio.AsyncLibraryNotFoundError:
+        pass
+    # sniffio looks for a task: a callback is none, nor is a coroutine that Twisted drives there.
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is not None:
+        with suppress(RuntimeError):
+            asyncio.get_running_loop()
+            return _CALLBACK
+    return ""
+
+
+def _other(library: str) -> str:
+    if not library:
+        return "no event loop runs in this thread; write `with trouper.open_blocking(wf) as run:`"
+    if library == _CALLBACK:
+        return (
+            "asyncio runs here, but no task of it; open the run in a coroutine, and start that by "
+            "`asyncio.create_task(...)`"
+        )
+    return (
+        f"{library} runs here; open the run in a thread, by "
+        "`with trouper.open_blocking(wf) as run:`"
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import sniffio
 import trio
 
 import trouper
@@ -45,3 +46,37 @@ def test_with_instead_of_async_with(host: Host) -> None:
             raise AssertionError("it was entered")
 
     assert run_in(host, relaying(), of_a_stream).status == "completed"
+
+
+def test_a_callback_of_asyncio_is_no_task() -> None:
+    """It may not wait; and what blocks would block the loop."""
+    told: list[str] = []
+
+    def callback() -> None:
+        for opening in (trouper.open, trouper.open_blocking):
+            with pytest.raises(RuntimeError) as caught:
+                opening(relaying())
+            told.append(str(caught.value))
+
+    async def main() -> None:
+        done = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.call_soon(callback)
+        loop.call_soon(done.set)
+        await done.wait()
+
+    asyncio.run(main())
+    assert told[0].endswith("in a coroutine, and start that by `asyncio.create_task(...)`")
+    assert told[1].endswith("write `async with trouper.open(wf) as run:`")
+
+
+def test_another_library_is_named() -> None:
+    """As sniffio tells it, which curio, for one, has told."""
+    token = sniffio.current_async_library_cvar.set("curio")
+    with pytest.raises(
+        RuntimeError, match=r"curio runs here; .*`with trouper\.open_blocking\(wf\)"
+    ):
+        trouper.open(relaying())
+    with pytest.raises(RuntimeError, match="curio runs in this thread; call it in a thread"):
+        trouper.open_blocking(relaying())
+    sniffio.current_async_library_cvar.reset(token)
