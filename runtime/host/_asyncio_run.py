@@ -5,7 +5,7 @@ from contextlib import suppress
 from functools import partial
 from time import perf_counter
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, cast
 from weakref import ReferenceType, ref
 
 from ...channels._envelope import Envelope
@@ -205,7 +205,7 @@ class AsyncioStream(AsyncOnly):
 
     def __aiter__(self) -> AsyncIterator[Any]:
         self._refuse_unless_open()
-        return _Loop(self.messages)
+        return cast("AsyncIterator[Any]", _Loop(self.messages))
 
     def _refuse_unless_open(self) -> None:
         if not self._is_open:
@@ -292,20 +292,23 @@ class _Loop:
     Without it, who has cancelled one `anext` would be told by the next one that all was read.
     """
 
-    __slots__ = ("__weakref__", "_generate", "_next")
+    # In a slot, so that each message costs no call of a method in Python: half of all it costs.
+    if TYPE_CHECKING:
+        __anext__: Callable[[], Awaitable[Any]]
+    else:
+        __slots__ = ("__anext__", "__weakref__", "_generate")
 
-    def __init__(self, generate: "Callable[[ReferenceType[_Loop]], AsyncGenerator[Any, None]]"):
+    def __init__(
+        self, generate: "Callable[[ReferenceType[_Loop]], AsyncGenerator[Any, None]]"
+    ) -> None:
         self._generate = generate
         self.begin_again()
 
     def begin_again(self) -> None:
-        self._next = started(self._generate(ref(self))).__anext__
+        self.__anext__ = started(self._generate(ref(self))).__anext__
 
     def __aiter__(self) -> "_Loop":
         return self
-
-    def __anext__(self) -> Awaitable[Any]:
-        return self._next()
 
 
 AsyncioRun.__module__ = AsyncioStream.__module__ = "trouper"
