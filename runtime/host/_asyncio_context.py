@@ -5,6 +5,7 @@ from contextvars import Context, copy_context
 from typing import Any, NoReturn, TypeGuard
 
 import attrs
+from sniffio import current_async_library_cvar
 
 from ...actors._actor_context import ActorContext
 from ...actors._current import current_context
@@ -83,6 +84,8 @@ def cross(args: Iterable[Any]) -> tuple[Context, list[Any]]:
     Contexts, as an argument and as `trouper.ctx()`, are replaced by what may be used there.
     """
     copied = copy_context()
+    # `anyio.run(..., backend="trio")` leaves word of trio in the context of all that it runs.
+    copied.run(current_async_library_cvar.set, "asyncio")
     here = current_context.get()
     there = None if here is None else AsyncioContext.of(here)
     if there is not None:

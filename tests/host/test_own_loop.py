@@ -5,7 +5,10 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import pytest
+import sniffio
 import trio
 
 import trouper
@@ -16,6 +19,16 @@ from trouper.runtime.host import _own_loop
 async def double(number: int) -> int:
     await asyncio.sleep(0)
     return number * 2
+
+
+def test_anyio_knows_where_it_runs_though_anyio_has_started_trio() -> None:
+    async def here() -> str:
+        await anyio.lowlevel.checkpoint()
+        return sniffio.current_async_library()
+
+    workflow = trouper.Workflow("here")
+    workflow.task(trouper.asyncio_bridge(here))
+    assert anyio.run(workflow.execute, backend="trio").unwrap() == {"here": "asyncio"}
 
 
 def stop_it() -> None:
