@@ -17,11 +17,12 @@ from ..store._errors import NotTheSame, StoreError
 from ..store._records import RunKey
 from ..store._run_copies import TakenIn, executions_in, forget, runs_that_ended, take_in
 from ..store._store import Store
+from ..workspace._actions_file import read_actions
 from ..workspace._journal import journal_at, journals_in
 from ..workspace._left_behind import settle_left_behind
 from ..workspace._names import check_run_id, folder_of, key_of_run, name_of
 from ..workspace._run_file import NAME as RUN_FILE
-from ..workspace._run_file import read_actions, read_run, tell_run
+from ..workspace._run_file import read_run, tell_run
 from ._errors import ManifestDamaged
 from ._manifest import MANIFEST
 from ._rebuilt import Rebuilt

@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
 from attrs import define, field
@@ -38,6 +38,7 @@ hears that an abort was asked for."""
 OnEvent = Callable[[], None]
 Collect = Callable[[], Iterable[ActionRecord]]
 OnFailure = Callable[[StoreError], None]
+OnWritten = Callable[[Sequence[ActionRecord]], None]
 _log = logging.getLogger("trouper")
 
 
@@ -50,6 +51,7 @@ class _Held:
     on_lost: OnEvent
     collect: Collect
     on_failure: OnFailure
+    on_written: OnWritten
 
 
 def _nothing() -> None: ...
@@ -60,6 +62,9 @@ def _no_records() -> Iterable[ActionRecord]:
 
 
 def _not_told(_failure: StoreError) -> None: ...
+
+
+def _not_wanted(_records: Sequence[ActionRecord]) -> None: ...
 
 
 @define(eq=False, kw_only=True)
@@ -137,6 +142,7 @@ class Recorder:
         on_lost: OnEvent = _nothing,
         collect: Collect = _no_records,
         on_failure: OnFailure = _not_told,
+        on_written: OnWritten = _not_wanted,
     ) -> None:
         """Beat for the claim until `let_go`. What is given is called from the recorder's thread.
 
@@ -145,9 +151,11 @@ class Recorder:
             on_lost: likewise, when another process has taken this one for dead.
             collect: called before records are written; gives further ones.
             on_failure: called when records could not be written, each time that it is tried.
+            on_written: called with records that were, by whichever thread has written them.
         """
+        held = _Held(claim, on_abort, on_lost, collect, on_failure, on_written)
         with self._guard:
-            self._held[claim.execution] = _Held(claim, on_abort, on_lost, collect, on_failure)
+            self._held[claim.execution] = held
         self._rouse()
 
     def let_go(self, claim: Claim) -> None:
@@ -189,6 +197,16 @@ class Recorder:
             self.failure = error if isinstance(error, StoreError) else self.failure
             raise
         self.failure = None
+        self._tell_written(newest.values())
+
+    def _tell_written(self, records: Iterable[ActionRecord]) -> None:
+        of: dict[int, list[ActionRecord]] = {}
+        for each in records:
+            of.setdefault(each.execution, []).append(each)
+        for execution, written in of.items():
+            held = self._held.get(execution)
+            if held is not None:
+                held.on_written(written)
 
     def _let_fall_out(self) -> None:
         while len(self._waiting) > self._limits.waiting_actions:

@@ -141,7 +141,7 @@ class TakenIn:
     key: RunKey
     """What it is called here."""
     actions: Callable[[int], Sequence[ActionRecord]]
-    """Number of an execution -> its actions, if they do not stand in the copy."""
+    """Number of an execution -> its actions, if they stand elsewhere; none: in the copy."""
     is_there: Callable[[], bool]
     """Called in the transaction: whether it has not been removed meanwhile."""
     first_id: int = 1
@@ -285,8 +285,8 @@ def _add(db: Database, run: int, copy: ExecutionCopy, given: TakenIn) -> int:
         (run, *packed),
     )
     execution = db.last_insert_rowid()
-    few = copy.actions
-    _add_actions(db, execution, given.actions(copy.number) if few is None else few)
+    # Of an execution that was killed the copy may be older than the file.
+    _add_actions(db, execution, given.actions(copy.number) or copy.actions or ())
     return execution
 
 

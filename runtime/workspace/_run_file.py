@@ -22,17 +22,16 @@ from ..store._actions import lines_of
 from ..store._connections import FILE_MODE
 from ..store._database import Database
 from ..store._errors import NotTheSame, StoreError, StoreFull, StoreReadOnly
-from ..store._records import ActionRecord, RunKey, execution_id
+from ..store._records import RunKey, execution_id
 from ..store._run_copies import ExecutionCopy, ResultCopy, RunCopy, copy_in, is_known
 from ..store._store import Store
+from ._actions_file import MOST_ACTIONS, name_of_actions
 from ._plain_values import as_json, from_json
 
 NAME = "run.json"
 RESULTS = "results.jsonl"
 VERSION = 1
 """Of the file's form."""
-_MOST_ACTIONS = 100_000
-"""Actions of an execution that its file holds: to write them takes as long as the run's end."""
 
 
 class _Execution(ExecutionCopy, frozen=True, kw_only=True):
@@ -84,6 +83,8 @@ class Over(NamedTuple):
     execution: int
     """Id of its row."""
     number: int
+    has_actions: bool = False
+    """Whether the file of its actions, if there are many, is there already."""
 
 
 class Told(NamedTuple):
@@ -95,7 +96,6 @@ class Told(NamedTuple):
     """Lines of the actions of what has ended, if they stand in a file of their own."""
 
 
-_decode_actions = msgspec.json.Decoder(ActionRecord).decode_lines
 _decode_results = msgspec.json.Decoder(_Line).decode_lines
 
 
@@ -180,10 +180,10 @@ def told_in(db: Database, key: RunKey, ended: Over | None = None) -> Told | None
     if copy is None:  # it has fallen out
         return None
     lines: bytes | None = None
-    if ended is not None:
+    if ended is not None and not ended.has_actions:
         same = (each for each in copy.executions if each.number == ended.number)
         if next((each.actions for each in same), None) is None:
-            lines = lines_of(db, ended.execution, most=_MOST_ACTIONS)
+            lines = lines_of(db, ended.execution, most=MOST_ACTIONS)
     return Told(copy, ended, lines)
 
 
@@ -193,17 +193,13 @@ def write_told(folder: Path, told: Told | None, *, known: int = 0) -> None:
         return
     place, ended = str(folder), told.ended
     if ended is not None and told.actions is not None:
-        _replace(place, _actions_name(ended.number), told.actions)
+        _replace(place, name_of_actions(ended.number), told.actions)
     if ended is not None and ended.number != told.copy.executions[-1].number:
         return  # another process has begun the run anew, and tells of it
     _replace(place, NAME, msgspec.json.format(_encode(told.copy, known), indent=2) + b"\n")
     if ended is not None:  # nobody adds to it any more
         with suppress(FileNotFoundError):
             os.unlink(f"{place}/{RESULTS}")
-
-
-def _actions_name(number: int) -> str:
-    return f"actions-{number}.jsonl"
 
 
 def _encode(copy: RunCopy, known: int) -> bytes:
@@ -330,21 +326,6 @@ def read_run(folder: Path) -> RunCopy | None:
         executions=executions,
         results=results,
     )
-
-
-def read_actions(folder: Path, number: int) -> Sequence[ActionRecord]:
-    """Return the actions of an execution, as far as they were written.
-
-    Raises:
-        ManifestDamaged: as of `read_run`.
-    """
-    path = folder / _actions_name(number)
-    try:
-        return _decode_actions(_text(path) or b"")
-    except ValueError as error:
-        raise ManifestDamaged(
-            f"{str(path)!r} holds a line that is no action ({error}); move the file away"
-        ) from error
 
 
 def _as_copy(file: _Execution) -> ExecutionCopy:

@@ -23,6 +23,7 @@ from ..store._recorder import Recorder
 from ..store._records import ActionRecord, Claim, Ended, NewRun
 from ..store._store import Store
 from ..store._verbs import Verb
+from ._actions_file import ActionsFile
 from ._attached import hold_workspace, let_workspace_go
 from ._journal import KEPT, Journal, Story, continue_journal, earlier_journals, journal_at
 from ._names import key_of_run
@@ -77,12 +78,14 @@ class Tracked:
     _recorder: Recorder = field(init=False)
     _telling: threading.Lock = field(factory=threading.Lock, init=False)
     _results: ResultsFile = field(init=False)
+    _actions: ActionsFile = field(init=False)
     _dirty: deque[Recordable] = field(factory=deque[Recordable], init=False)
 
     def __attrs_post_init__(self) -> None:
         self.store = self.workspace.store
         self.assets = assets_of_key(self.store, self.claim.key, self.claim.number)
         self._results = ResultsFile(self.assets.shelf.path)
+        self._actions = ActionsFile(self.assets.shelf.path, self.claim.number)
         self._recorder = self.store.recorder
         self._recorder.hold(
             self.claim,
@@ -90,6 +93,7 @@ class Tracked:
             on_lost=self._lost,
             collect=self._collect,
             on_failure=self.fail,
+            on_written=self._actions.add,
         )
 
     def note(self, action: Recordable) -> None:
@@ -123,7 +127,8 @@ class Tracked:
         """
         with self._telling:
             self.is_told = True
-            ended = Over(self.claim.execution, self.claim.number) if is_over else None
+            of = (self.claim.execution, self.claim.number)
+            ended = Over(*of, self._actions.is_whole) if is_over else None
             known = 0 if is_over else self._results.known()  # before the database is read
             folder = self.assets.shelf.path
             tell_run(self.store, self.claim.key, folder, known=known, ended=ended)
@@ -228,6 +233,7 @@ class Tracked:
         """Let everything go. `told`: how it ended, if the run's folder tells that."""
         self._results.close()
         self._recorder.let_go(self.claim)
+        self._actions.close()
         if told == "completed":
             self.workspace.blank_journals.take_back(self.journal)
         elif told is not None:

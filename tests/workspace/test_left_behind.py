@@ -57,14 +57,13 @@ def killed_before_it_tells(root: Path, *, fails: bool) -> None:
     child = os.fork()
     if child == 0:
         try:
-            tell = _tracked.tell_run
 
             def die(*args: object, ended: Over | None = None, **more: object) -> None:
                 if ended is not None:
                     os._exit(3)
-                tell(*args, ended=ended, **more)  # type: ignore[arg-type]  # as they came
+                tell_run(*args, ended=ended, **more)  # type: ignore[arg-type]  # as they came
 
-            _tracked.tell_run = die
+            pytest.MonkeyPatch().setattr(_tracked, "tell_run", die)
             workspace = trouper.Workspace(root)
             trio.run(lambda: graph([], fails=fails).execute(run=run_at(workspace)))
         finally:
