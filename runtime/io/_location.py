@@ -68,7 +68,7 @@ def parse_location(text: object, what: str) -> Location:
     """
     if not isinstance(text, str):
         raise TypeError(f"{what} takes {_CHOICES}, got {text!r}")
-    if not text or "\0" in text:
+    if not text or "\0" in text or not _is_a_name(text):
         raise ValueError(f"{what} can't be {text!r}; write {_CHOICES}")
     scheme = _SCHEME.match(text)
     if scheme is None:
@@ -81,6 +81,37 @@ def parse_location(text: object, what: str) -> Location:
         raise ValueError(f"{what} can't be {text!r}; write {_CHOICES}")
     bucket, _, key = text[len(word) + 3 :].partition("/")
     return _in_bucket(cast("Scheme", word), bucket, key.rstrip("/"), text, what)
+
+
+def parse_folder(place: str | os.PathLike[str], what: str) -> Path:
+    """Return the folder on this machine that a text or path names, absolute.
+
+    Raises:
+        TypeError, ValueError: it names none; with the fix.
+    """
+    text = os.fspath(place)
+    try:
+        found = parse_location(text, what)
+    except (TypeError, ValueError) as problem:
+        raise type(problem)(
+            f"{what} can't be {text!r}; write a local path, or file:///..."
+        ) from None
+    if not found.is_local:
+        # Known fault F42, for workspaces.
+        raise ValueError(
+            f"{what} can't be {text!r}: a workspace is a folder on this machine. Name one; what "
+            f"its runs save goes elsewhere by raw_data_path={text!r}"
+        )
+    return found.local
+
+
+def _is_a_name(text: str) -> bool:
+    """Return whether a file system could know it."""
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def lasting(text: str, what: str) -> str:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from ...actors._run_context import Mode
 from ...actors._secret import MASK, mask_text
+from ..io._location import parse_folder
 
 DEFAULT_ROOT = ".trouper"
 
@@ -120,8 +121,12 @@ class Configuration(_Section, frozen=True):
 
     @property
     def root(self) -> Path:
-        """The folder of the workspace."""
-        return Path(self.storage.root or DEFAULT_ROOT)
+        """The folder of the workspace, absolute.
+
+        Raises:
+            ValueError: what was configured is none.
+        """
+        return parse_folder(self.storage.root or DEFAULT_ROOT, "storage.root, or $TROUPER_HOME,")
 
 
 SECTIONS: Mapping[str, type[msgspec.Struct]] = {

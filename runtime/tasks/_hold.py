@@ -10,7 +10,7 @@ from attrs import define, evolve, field, frozen
 from ...actors._profile_config import ProfileConfig
 from ...actors._run_context import RunContext
 from ...actors._secret import masked
-from ..io._location import lasting
+from ..io._location import lasting, parse_folder
 from ..io._places import places_of, settle_places
 from ..settings._sections import Configuration
 from ..store._records import DEFAULT_SCOPE
@@ -156,7 +156,8 @@ def _root_of(given: Any, configuration: Configuration) -> Path | None:
         return None
     if given in (None, True):
         return configuration.root
-    return Path(getattr(given, "path", given))  # a trouper.Workspace, or a folder
+    # A trouper.Workspace, or a folder.
+    return parse_folder(getattr(given, "path", given), "workspace")
 
 
 def new_run(run: "TaskRun", parameters: Parameters) -> "NewRun":

@@ -15,9 +15,10 @@ from .._names import suggest
 from ..bundle._manifest import CopyStyle
 from ..bundle._of_run import put_code
 from ..bundle._session import is_session
-from ..io._location import parse_location
+from ..io._location import parse_folder, parse_location
 from ..logs._of_run import KEY as LOGS
 from ..logs._run_logs import LogFormat, RunLogs
+from ..workspace._names import folder_of
 from ..workspace._workspace import Workspace
 from ._env_vars import check_variables
 
@@ -162,6 +163,10 @@ def check_parameters(mode: Mode | None, given: Mapping[str, Any]) -> Parameters:
     for name in ("raw_data_path", "run_base_dir"):
         if name in values:
             parse_location(values[name], name)
+    if isinstance(values.get("workspace"), (str, Path)):
+        parse_folder(values["workspace"], "workspace")
+    if values.get("project") and values.get("workspace") is not False:
+        folder_of(values["project"])
     check_variables(values.get("env_vars", {}))
     _refuse_contradictions(values)
     _refuse_what_comes_later(values)

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..io._location import parse_folder
 from ..settings._init import current
 from ..store._errors import NoWorkspace, StoreReadOnly
 from ..store._records import DEFAULT_SCOPE, Phase
@@ -54,9 +55,10 @@ class Workspace(Scope):
         Raises:
             NoWorkspace: there is none, and `create` is False.
             StoreReadOnly: `root` is a file.
+            TypeError, ValueError: it names no folder on this machine.
         """
         configured = current()
-        path = Path(os.path.abspath(Path(configured.root if root is None else root).expanduser()))
+        path = configured.root if root is None else parse_folder(root, "a workspace")
         super().__init__(path.name or "/", path, None)
         given = {"durability": durability, "busy_timeout": busy_timeout, "max_bytes": max_bytes}
         said = {key: value for key, value in given.items() if value is not None}
