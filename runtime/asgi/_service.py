@@ -203,7 +203,12 @@ class Lifespan:
         result = self.result = await run.drain(max(self._budget - spent, SHORTEST))
         if not self._is_told:
             self._is_told = True
-            log.info("%s: %s", self.workflow.name, _told(result))
+            # What was given up is shown by a service that has not set up its logging, too.
+            is_whole = result.status == "completed" and not (
+                result.drain and result.drain.abandoned
+            )
+            level = logging.INFO if is_whole else logging.WARNING
+            log.log(level, "%s: %s", self.workflow.name, _told(result))
 
     async def _watch(self, run: LiveRun | AsyncioRun) -> None:
         """Act on a run that ends before the service does."""
