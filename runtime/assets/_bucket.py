@@ -7,7 +7,6 @@ Rule 2: it is whole in the bucket before it is recorded; what can't be recorded 
 
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
-from types import TracebackType
 from typing import IO
 
 from ..io._errors import MissingExtra, StorageError
@@ -21,7 +20,7 @@ Chunk = bytes | bytearray | memoryview
 
 
 class BucketIncoming:
-    """Write it as it comes, then record it; what is left unrecorded is discarded."""
+    """Write it as it comes, then record it; then `close`."""
 
     def __init__(self, folder: Location, id: str, name: str) -> None:
         self.id = id
@@ -30,17 +29,6 @@ class BucketIncoming:
         self._folder = folder / id
         with _reaching():
             self._writer = storage_of(self.place).create(self.place)
-
-    def __enter__(self) -> "BucketIncoming":
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Let it go; what is not whole is discarded."""

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ..store._asset_rows import AssetRow, Changes, UseRow
+from ..store._asset_rows import MAKER, AssetRow, Changes, UseRow
 from ._manifest import read_manifest
-from ._records import Asset, Use, line_of
+from ._records import Asset, Producer, Use, line_of
 
 
 def changes_behind(path: Path, token: str, size: int) -> Changes | None:
@@ -32,33 +32,27 @@ def changes_of(
 
 
 def _asset_row(asset: Any) -> AssetRow:
-    by = asset.producer
     return AssetRow(
         id=asset.id,
         kind=asset.kind,
         name=asset.name,
         version=asset.version,
         created=asset.created,
-        project=by.project,
-        experiment=by.experiment,
-        run=by.run,
-        execution=by.execution,
-        task=by.task,
         record=line_of(asset)[:-1].decode(),
         tags=asset.tags,
-        sources=by.consumes,
+        sources=asset.producer.consumes,
+        **_maker(asset.producer),
     )
 
 
 def _use_row(use: Use) -> UseRow:
-    by = use.producer
     return UseRow(
         asset=use.asset,
         at=use.at,
-        project=by.project,
-        experiment=by.experiment,
-        run=by.run,
-        execution=by.execution,
-        task=by.task,
         record=line_of(use)[:-1].decode(),
+        **_maker(use.producer),
     )
+
+
+def _maker(by: Producer) -> dict[str, Any]:
+    return {name: getattr(by, name) for name in MAKER}

@@ -1,6 +1,7 @@
 """`ctx.checkpoint`: states that a run can go on from, a chain through all attempts (F9)."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 from ..store._asset_rows import AssetQuery
@@ -25,7 +26,7 @@ def keep_checkpoint(shelf: Shelf, name: str, data: Any, producer: Producer) -> C
         if isinstance(data, BYTES)
         else Contents((to_msgpack(name, data),), "msgpack")
     )
-    with shelf.incoming("checkpoint", name, _SUFFIX) as file:
+    with closing(shelf.incoming("checkpoint", name, _SUFFIX)) as file:
         file.write_all(contents.chunks)
         # Alone, or two that come at once would both follow the same one.
         with file.whole(), shelf.manifest.alone() as add:

@@ -10,7 +10,6 @@ import secrets
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
 
 from ..store._connections import FILE_MODE
 from ._append import make_folder, write_all
@@ -21,7 +20,7 @@ _NAMELESS = getattr(os, "O_TMPFILE", 0) if os.path.isdir("/proc/self/fd") else 0
 
 
 class Incoming:
-    """Write it as it comes, then publish it; what is left unpublished is discarded."""
+    """Write it as it comes, then publish it; then `close`."""
 
     def __init__(self, folder: str | Path, *, is_durable: bool = False) -> None:
         self.folder = str(folder)
@@ -33,17 +32,6 @@ class Incoming:
         self._fd = -1
         with writing(folder):
             self._fd = self._open()
-
-    def __enter__(self) -> "Incoming":
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Let it go; what was not published is discarded."""

@@ -12,7 +12,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -129,7 +129,7 @@ class Shelf:
             AssetError: it can't be; nothing half-written is left.
         """
         file_of(name)  # refused before anything is read
-        with self.incoming(kind, name, suffix) as file:
+        with closing(self.incoming(kind, name, suffix)) as file:
             file.write_all(contents.chunks)
             return self.publish(
                 kind,

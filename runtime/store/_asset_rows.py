@@ -9,7 +9,21 @@ Order = Literal["newest", "oldest", "name", "recorded"]
 """`recorded`: the last record first; within one scope that is an order whatever the clock said."""
 
 
-class AssetRow(msgspec.Struct, frozen=True, kw_only=True):
+class _Made(msgspec.Struct, frozen=True, kw_only=True):
+    """Where who made it, or used it, belongs."""
+
+    project: str | None
+    experiment: str | None
+    run: str | None
+    execution: int | None
+    task: str | None
+
+
+MAKER = _Made.__struct_fields__
+"""The fields that tell of it: the first of each row."""
+
+
+class AssetRow(_Made, frozen=True, kw_only=True):
     """An asset, as it is indexed."""
 
     id: str
@@ -17,11 +31,6 @@ class AssetRow(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     version: int
     created: float
-    project: str | None
-    experiment: str | None
-    run: str | None
-    execution: int | None
-    task: str | None
     record: str
     """All of it, as JSON."""
     tags: tuple[str, ...] = ()
@@ -29,16 +38,11 @@ class AssetRow(msgspec.Struct, frozen=True, kw_only=True):
     """Ids of assets that it was made from."""
 
 
-class UseRow(msgspec.Struct, frozen=True, kw_only=True):
+class UseRow(_Made, frozen=True, kw_only=True):
     """That a task has read an asset."""
 
     asset: str
     at: float
-    project: str | None
-    experiment: str | None
-    run: str | None
-    execution: int | None
-    task: str | None
     record: str
 
 

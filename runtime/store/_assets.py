@@ -11,23 +11,21 @@ from typing import Any
 import msgspec
 from attrs import define, field
 
-from ._asset_rows import AssetQuery, AssetRow, Changes, Found, Order, UseQuery
+from ._asset_rows import MAKER, AssetQuery, AssetRow, Changes, Found, Order, UseQuery, UseRow
 from ._connections import Connections
 from ._database import Database
 
 ReadBehind = Callable[[str, int], Changes | None]
 """(token, size) that are indexed -> what there is behind; None: the manifest is not there."""
 
-_ASSET = ("id", "kind", "name", "version", "created")
-_MAKER = ("project", "experiment", "run", "execution", "task")
-_COLUMNS = (*_ASSET, *_MAKER, "record")
+_COLUMNS = AssetRow.__struct_fields__[:-2]
 _INSERT = (
     f"INSERT INTO asset (manifest, {', '.join(_COLUMNS)}) "
     f"VALUES (?, {', '.join('?' * len(_COLUMNS))}) ON CONFLICT (id, manifest) DO UPDATE SET "
-    + ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS[1:])
+    + ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS if name != "id")
     + " RETURNING number"
 )
-_USE_COLUMNS = ("asset", "at", *_MAKER, "record")
+_USE_COLUMNS = UseRow.__struct_fields__
 _INSERT_USE = (
     f"INSERT INTO asset_use (manifest, {', '.join(_USE_COLUMNS)}) "
     f"VALUES (?, {', '.join('?' * len(_USE_COLUMNS))})"
@@ -148,7 +146,7 @@ class AssetIndex:
         """Return the records of uses, oldest first."""
         where, values = _where(
             ("asset", query.asset),
-            *((name, getattr(query, name)) for name in _MAKER),
+            *((name, getattr(query, name)) for name in MAKER),
         )
         sql = f"SELECT record FROM asset_use WHERE {where} ORDER BY at, asset, record"
         with self._connections.reading() as db:
@@ -194,7 +192,7 @@ def _assets_sql(query: AssetQuery) -> tuple[str, list[Any]]:
     where, values = _where(
         ("name", query.name),
         ("version", query.version),
-        *((name, getattr(query, name)) for name in _MAKER),
+        *((name, getattr(query, name)) for name in MAKER),
         ("manifest.kind", query.scope_kind),
     )
     words = [where]

@@ -1,15 +1,31 @@
-"""All that a workspace answers, so that two of them can be compared."""
+"""All that a workspace answers, so that two of them can be compared: the fixtures `workspace` and
+`other`."""
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 import trouper
 from trouper.runtime.store._records import RunRecord
 from trouper.runtime.workspace._run_execution import outputs_in
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[trouper.Workspace]:
+    with trouper.Workspace(tmp_path / "ws") as place:
+        yield place
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[trouper.Workspace]:
+    with trouper.Workspace(tmp_path / "other") as place:
+        yield place
+
 
 _OF_ONE_DATABASE = ("run", "execution")
 """Row numbers."""

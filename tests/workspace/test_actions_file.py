@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 import trouper
-from harness.rebuilding import file_of, told_of_run
+from harness.rebuilding import file_of, other, told_of_run
 from trouper.runtime.assets._errors import ManifestDamaged
 from trouper.runtime.store._records import ActionRecord
 from trouper.runtime.workspace import _actions_file
 from trouper.runtime.workspace._actions_file import ActionsFile, read_actions
+
+__all__ = ["other"]
 
 env = trouper.TaskEnvironment("env")
 MANY = 150
@@ -47,12 +49,6 @@ def file(tmp_path: Path) -> Iterator[ActionsFile]:
     made = ActionsFile(tmp_path / "run", 1)
     yield made
     made.close()
-
-
-@pytest.fixture
-def other(tmp_path: Path) -> Iterator[trouper.Workspace]:
-    with trouper.Workspace(tmp_path / "other") as place:
-        yield place
 
 
 def copied_to(other: trouper.Workspace, run: trouper.Run) -> trouper.Run:

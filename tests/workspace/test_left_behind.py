@@ -3,7 +3,6 @@ workspace writes: what the folder tells and what the database tells is the same 
 
 import os
 import shutil
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,11 +10,13 @@ import pytest
 import trio
 
 import trouper
-from harness.rebuilding import copied, file_of, finished, run_at, told_of_run
+from harness.rebuilding import copied, file_of, finished, other, run_at, told_of_run
 from trouper.errors import StoreFull
 from trouper.runtime.workspace import _left_behind, _tracked
 from trouper.runtime.workspace._journal import FOLDER, KEPT
 from trouper.runtime.workspace._run_file import Over, tell_run
+
+__all__ = ["other"]
 
 
 @trouper.TaskEnvironment("env").task
@@ -26,12 +27,6 @@ async def dies() -> None:
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     return tmp_path / "ws"
-
-
-@pytest.fixture
-def other(tmp_path: Path) -> Iterator[trouper.Workspace]:
-    with trouper.Workspace(tmp_path / "other") as place:
-        yield place
 
 
 def graph(calls: list[str], *, fails: bool = False) -> trouper.Workflow:

@@ -2,28 +2,25 @@
 
 import os
 import shutil
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 import trouper
-from harness.rebuilding import copied, file_of, finished, lose_database, run_at, told_of_run
+from harness.rebuilding import (
+    copied,
+    file_of,
+    finished,
+    lose_database,
+    other,
+    run_at,
+    told_of_run,
+    workspace,
+)
 from trouper.errors import NotTheSame
 
+__all__ = ["other", "workspace"]
+
 MOVED = "moved"
-
-
-@pytest.fixture
-def workspace(tmp_path: Path) -> Iterator[trouper.Workspace]:
-    with trouper.Workspace(tmp_path / "ws") as place:
-        yield place
-
-
-@pytest.fixture
-def other(tmp_path: Path) -> Iterator[trouper.Workspace]:
-    with trouper.Workspace(tmp_path / "other") as place:
-        yield place
 
 
 # -- clashes --------------------------------------------------------------------------------------

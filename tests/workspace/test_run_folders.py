@@ -4,29 +4,26 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 
 import trouper
-from harness.rebuilding import copied, file_of, finished, lose_database, run_at, told_of_run
+from harness.rebuilding import (
+    copied,
+    file_of,
+    finished,
+    lose_database,
+    other,
+    run_at,
+    told_of_run,
+    workspace,
+)
 from trouper.errors import StoreFull
 from trouper.runtime.workspace import _run_file
 
-
-@pytest.fixture
-def workspace(tmp_path: Path) -> Iterator[trouper.Workspace]:
-    with trouper.Workspace(tmp_path / "ws") as place:
-        yield place
-
-
-@pytest.fixture
-def other(tmp_path: Path) -> Iterator[trouper.Workspace]:
-    with trouper.Workspace(tmp_path / "other") as place:
-        yield place
+__all__ = ["other", "workspace"]
 
 
 def flush() -> None:
