@@ -19,12 +19,12 @@ A run that says it goes on is checked: if its process is dead, it is failed.
 _SHOW_HELP = """\
 Show all that is recorded of a run: parameters, error, results, actions.
 
-  trouper runs show monitor-20260131-154233-4f1a"""
+  trouper runs show monitor-20260131-154233-4f1a09c2d7"""
 
 _ABORT_HELP = """\
 Cancel a run, in whichever process it goes on, and wait for its end.
 
-  trouper runs abort monitor-20260131-154233-4f1a"""
+  trouper runs abort monitor-20260131-154233-4f1a09c2d7"""
 
 _RERUN_HELP = """\
 Do a run that has ended again, from the top, with what it was given.

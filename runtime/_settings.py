@@ -87,9 +87,21 @@ def check_options(what: str, options: "ExecuteOptions") -> None:
             raise TypeError(f"{what}() takes no option {option!r};{suggest(option, known)}")
 
 
-def generate_run_name(workflow: str) -> str:
-    """Return a name that sorts by time and can be read: `monitor-20260131-154233-4f1a`."""
-    return f"{workflow}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
+_LONGEST_PREFIX = 90
+"""Characters of the name of a task or workflow in that of its run, which has 128 at most."""
+
+
+def generate_run_name(label: str) -> str:
+    """Return a name that sorts by time and can be read: `monitor-20260131-154233-4f1a09c2d7`.
+
+    Thousands that are made in one second differ: of 1,000, two are equal once in a million times.
+
+    Args:
+        label: name of the task or workflow.
+    """
+    # The name of a run begins with a letter or digit; that of a task or workflow may not.
+    first = label[:_LONGEST_PREFIX].lstrip("_-") or "run"
+    return f"{first}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(5)}"
 
 
 def resolve_config(

@@ -26,8 +26,8 @@ Look at the files that runs have kept: artifacts, logs, checkpoints, data.
 An asset is meant by its id, or by its name: the newest version, then. Of
 several scopes or kinds that have the name, --run and --kind choose one.
 
-  trouper assets ls --run train-20260131-154233-4f1a
-  trouper assets show model.pt --run train-20260131-154233-4f1a
+  trouper assets ls --run train-20260131-154233-4f1a09c2d7
+  trouper assets show model.pt --run train-20260131-154233-4f1a09c2d7
   trouper assets cat metrics.json
   trouper assets path model.pt --version 2
   trouper assets lineage report.html"""
@@ -35,8 +35,8 @@ several scopes or kinds that have the name, --run and --kind choose one.
 _LOGS_HELP = """\
 Show what a run has logged, or one of its logs by name.
 
-  trouper logs train-20260131-154233-4f1a
-  trouper logs train-20260131-154233-4f1a loss --tail 20 --follow"""
+  trouper logs train-20260131-154233-4f1a09c2d7
+  trouper logs train-20260131-154233-4f1a09c2d7 loss --tail 20 --follow"""
 
 _PRUNE_HELP = """\
 Remove runs that ended long ago, with all that they have kept. Asks before.

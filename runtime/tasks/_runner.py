@@ -28,8 +28,6 @@ from ._parameters import Parameters, RunParameters, check_parameters
 from ._run import TaskRun
 from ._work import TaskWork, Work, WorkflowWork
 
-_LONGEST_PREFIX = 90
-
 
 def with_runcontext(mode: Mode | None = None, **parameters: Unpack[RunParameters]) -> "Runner":
     """Return a runner: `.run(task, ...)` on it starts a run with these parameters.
@@ -93,7 +91,7 @@ class Runner:
         configuration = current()
         parameters = _configured(self._parameters, configuration)
         given = parameters.get("name")
-        name: str = _generate_name(label) if given is None else given
+        name: str = generate_run_name(label) if given is None else given
         hold, context = hold_of(parameters, configuration, parameters.run_context(name), again)
         work: Work
         is_dry: bool = parameters.get("dry_run")
@@ -165,15 +163,10 @@ def prepare_graph(
             f"trouper.with_runcontext(isolate='process').run({workflow.name})"
         )
     given = parameters.get("name")
-    name: str = _generate_name(workflow.name) if given is None else given
+    name: str = generate_run_name(workflow.name) if given is None else given
     hold, context = hold_of(parameters, configuration, parameters.run_context(name))
     work = WorkflowWork(workflow, context, **options)
     return work.execution, TaskRun(context, work, hold)
-
-
-def _generate_name(label: str) -> str:
-    # The name of a run begins with a letter or digit; that of a task may not.
-    return generate_run_name(label[:_LONGEST_PREFIX].lstrip("_-") or "run")
 
 
 def _configured(given: Parameters, configuration: Configuration) -> Parameters:
