@@ -81,7 +81,7 @@ class Call:
         self.value: Any = None
         self.error: BaseException | None = None
 
-    def refuse(self, cause: BaseException) -> None:
+    def refuse(self, cause: BaseException | None) -> None:
         """Answer that it came too late."""
         self.error = ended(cause)
         self._answer()
@@ -133,11 +133,16 @@ class Hands:
         self._nursery = nursery
         self._linger = linger
         self._idle: list[_Hand] = []
+        self.is_closed = False
+        """Whether none may be had any more; from then on `take` may be called in any thread."""
 
     def take(self, call: Call) -> None:
         """Have a call awaited, from its own context variables."""
         if self._idle:
             self._idle.pop().go_on(call)
+            return
+        if self.is_closed:
+            call.refuse(None)
             return
         hand = _Hand(self._idle, linger=self._linger)
         hand.call = call
@@ -188,6 +193,7 @@ class _Hand:
         while (call := self.call) is not None:
             await call.go(scope)
             self.call = None
+            del call  # and what it holds: arguments, a value, context variables
             if not scope.cancel_called:
                 await self._next()
 
@@ -269,9 +275,11 @@ class Far:
                 nursery.cancel_scope.cancel()
         finally:
             self.has_ended = True
+            if self._hands is not None:
+                self._hands.is_closed = True
             if waker is not None:
                 waker.close()
-                queue.run()  # what was posted since nobody looks any more: it hears that it is late
+            queue.run()  # what was posted since nobody looks any more: it hears that it is late
             for hear in tuple(self.when_ended):
                 hear()
 
@@ -288,6 +296,8 @@ class Far:
         try:
             self._queue.post(job)
         except trio.RunFinishedError as error:
+            # Others may have left the waking to this thread. They have to hear of it too.
+            self._queue.run()
             raise ended(error) from None
 
     def refuse_forked(self) -> None:
@@ -321,7 +331,7 @@ def _waking(waker: Waker | None) -> Callable[[Callable[[], None]], object]:
 
     def wake(_run: Callable[[], None]) -> None:
         if not waker.wake():
-            raise ended()
+            raise trio.RunFinishedError
 
     return wake
 
