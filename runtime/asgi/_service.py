@@ -38,6 +38,8 @@ SHORTEST = 0.001
 """Seconds; a drain that comes too late gives the rest up."""
 LAST_WORDS = 0.2
 """Seconds that answers have to get out, where no server waits for them."""
+IN_TURN = 2.0
+"""Seconds in which hypercorn tells a worker that it ends, if all processes were signalled."""
 
 
 class OtherLoop(RuntimeError):
@@ -187,7 +189,8 @@ class Lifespan:
                 await shuts_down.wait()
         await self._drain(run)
         if self._unhandled:
-            with anyio.move_on_after(LAST_WORDS):
+            is_told_later = self._told_by_hypercorn is not None
+            with anyio.move_on_after(IN_TURN if is_told_later else LAST_WORDS):
                 await shuts_down.wait()
             self._end_process()
 
