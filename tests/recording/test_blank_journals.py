@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trouper.errors import StoreReadOnly
-from trouper.runtime.workspace import _journal
+from trouper.errors import StoreError, StoreReadOnly
 from trouper.runtime.workspace._blank_journals import BlankJournals, sweep_blanks
 from trouper.runtime.workspace._journal import FOLDER, Journal, read_journal
 
@@ -44,7 +43,7 @@ def test_the_next_one_gets_the_file_with_nothing_in_it(
     after = written(blanks.make(1, 2), "two")
     assert files(tmp_path) == [after.path]
     assert (after.path.stat().st_ino, names_in(after)) == (number, ["two"])
-    with pytest.raises(_journal.StoreError):  # by a thread that was left behind, say
+    with pytest.raises(StoreError):  # by a thread that was left behind, say
         journal.begins(0, "late", "task", None)
     # One is enough.
     both = [after, blanks.make(1, 3)]
