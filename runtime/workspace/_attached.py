@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
+from ..settings._init import current
 from ..store._errors import StoreError
-from ._workspace import Workspace
+from ._workspace import Workspace, options_over
 
 _attached: WeakValueDictionary[Path, Workspace] = WeakValueDictionary()
 _holders: dict[int, int] = {}
@@ -41,12 +42,11 @@ def attach_workspace(root: Path, **options: Any) -> Workspace:
         found = _attached.get(place)
         if found is not None and not _is_idle(found):
             return found
-        fresh = Workspace(place, **options)
         if found is not None:
-            if found.store_options == fresh.store_options:
+            if found.store_options == options_over(current(), options):
                 return found
             _close_idle()  # it was configured otherwise since
-        _attached[place] = fresh
+        _attached[place] = fresh = Workspace(place, **options)
         return fresh
 
 

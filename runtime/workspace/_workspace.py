@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -20,6 +20,7 @@ from ._scope import Scope, ScopeKind
 
 if TYPE_CHECKING:
     from ..assets._catalog import Catalog
+    from ..settings._sections import Configuration
     from ..store._store import Store
     from ._blank_journals import BlankJournals
 
@@ -61,8 +62,7 @@ class Workspace(Scope):
         path = configured.root if root is None else parse_folder(root, "a workspace")
         super().__init__(path.name or "/", path, None)
         given = {"durability": durability, "busy_timeout": busy_timeout, "max_bytes": max_bytes}
-        said = {key: value for key, value in given.items() if value is not None}
-        self._options: dict[str, Any] = {**configured.store_options(), **said}
+        self._options = options_over(configured, given)
         self._store: Store | None = None
         self._read_only: Store | None = None
         self._guard = threading.Lock()
@@ -244,6 +244,12 @@ class Workspace(Scope):
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def options_over(configured: "Configuration", given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how a database is opened: as it is given, else as configured."""
+    said = {key: value for key, value in given.items() if value is not None}
+    return {**configured.store_options(), **said}
 
 
 def _open(root: Path, **options: Any) -> "Store":
