@@ -53,7 +53,10 @@ class ProfileConfig(Mapping[str, Any]):
         Raises:
             TypeError: a key is no str, or a value is no plain data; with the place.
         """
-        object.__setattr__(self, "_data", MappingProxyType(_frozen_items(data or {}, "config")))
+        given: object = {} if data is None else data
+        if not _is_mapping(given):
+            raise TypeError(f"a configuration is a mapping from str, got {given!r}; write a dict")
+        object.__setattr__(self, "_data", MappingProxyType(_frozen_items(given, "config")))
         object.__setattr__(self, "_name", name)
 
     @property

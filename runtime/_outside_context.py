@@ -7,6 +7,7 @@ from typing import cast
 import msgspec
 import trio
 
+from ..actors._run_context import read_only
 from ..channels._envelope import MessageContext
 
 _TRACEPARENT = re.compile(
@@ -36,7 +37,8 @@ def outside_context(
 
     Raises:
         ValueError: the timeout is not above 0, or `traceparent` is no W3C header.
-        TypeError: `custom_context` holds something else than str; with the key and the value.
+        TypeError: `custom_context` holds something else than str, with the key and the value; or
+            `correlation_id` is no str.
     """
     changes: dict[str, object] = {}
     if timeout is not None:
@@ -44,23 +46,16 @@ def outside_context(
             raise ValueError(f"timeout must be > 0 s, got {timeout!r}; None is no deadline")
         changes["deadline"] = trio.current_time() + timeout
     if correlation_id is not None:
+        if not isinstance(cast("object", correlation_id), str):
+            raise TypeError(f"correlation_id takes a str, got {correlation_id!r}; str() it")
         changes["correlation_id"] = correlation_id
     if traceparent is not None:
-        if not is_traceparent(traceparent):
+        if not is_traceparent(str(traceparent)):
             raise ValueError(
                 f"traceparent {traceparent!r} is no W3C header; it looks like "
                 "'00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'"
             )
         changes["traceparent"] = traceparent
-    if custom_context:
-        changes["custom_context"] = {**base.custom_context, **_checked(custom_context)}
+    if custom_context is not None and (pairs := read_only(custom_context)):
+        changes["custom_context"] = {**base.custom_context, **pairs}
     return msgspec.structs.replace(base, **changes) if changes else base
-
-
-def _checked(custom_context: Mapping[str, str]) -> Mapping[str, str]:
-    # What a caller without type checking may hand over.
-    items = cast("Mapping[object, object]", custom_context)
-    for key, value in items.items():
-        if not isinstance(key, str) or not isinstance(value, str):
-            raise TypeError(f"custom_context takes str to str, got {key!r}: {value!r}; str() them")
-    return custom_context

@@ -8,7 +8,7 @@ Rule 3: only the holder of the token records the end, and only once.
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from attrs import define, field
@@ -146,9 +146,14 @@ class Runs:
         """Return the run that `NAME`, or `PROJECT/EXPERIMENT/NAME`, stands for.
 
         Raises:
+            TypeError: `reference` is no str.
             NoSuchRun: there is none.
             AmbiguousRun: several experiments have one of this name; the text lists them.
         """
+        if not isinstance(cast("object", reference), str):
+            raise TypeError(
+                f"the name of a run is a str, got {reference!r}; `trouper runs` lists them"
+            )
         *scopes, name = reference.rsplit("/", 2)
         where, values = ("name = ?", [name]) if not scopes else (_OF_KEY, [*scopes, name])
         with self._connections.reading() as db:

@@ -19,6 +19,7 @@ from attrs import evolve
 
 from ...actors._failure import summarize
 from .._leaf import only_leaf
+from .._process import ProcessError
 from .._process_worker import import_module_of
 from ..settings._init import hold
 from ._isolated_job import HEAD, Answer, Job, Main, Reader, frame
@@ -162,7 +163,7 @@ def _packed(value: Any, what: str) -> tuple[bytes | None, str]:
 def _failure(error: BaseException, *, passes: bool = False) -> Answer:
     story = "".join(traceback.format_exception(error))
     if isinstance(error, RuntimeUserError):
-        cause, _ = _picklable(error.__cause__)
+        cause = _cause(error.__cause__)
         told = type(error)(str(error), code=error.code, action=error.action)
         summary = error.summary
         return Answer(
@@ -178,6 +179,16 @@ def _failure(error: BaseException, *, passes: bool = False) -> Answer:
         story=story,
         passes=passes,
     )
+
+
+def _cause(error: BaseException | None) -> bytes | None:
+    packed, problem = _picklable(error)
+    if packed is None and error is not None:
+        # A failure always has a cause (known fault F35), if only in words.
+        text = f"{type(error).__name__}: {summarize(error).message}"
+        words = ProcessError(f"{text} (told in words, for it can't be pickled: {problem})")
+        packed = pickle.dumps(words)
+    return packed
 
 
 def _picklable(error: BaseException | None) -> tuple[bytes | None, str]:

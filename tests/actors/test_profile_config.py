@@ -180,6 +180,9 @@ def test_every_kind_of_value_has_its_own_hash_in_every_process() -> None:
 @pytest.mark.parametrize(
     ("data", "problem"),
     [
+        (1, "a configuration is a mapping from str, got 1; write a dict"),
+        ("x", "a configuration is a mapping from str, got 'x'; write a dict"),
+        ([], r"a configuration is a mapping from str, got \[\]; write a dict"),
         ({1: 2}, "the key 1 in config is no str; write '1'"),
         ({"a": [{None: 2}]}, r"the key None in config\['a'\]\[0\] is no str; write 'None'"),
         ({"a": {"b": {1}}}, r"config\['a'\]\['b'\] is a set, which is no plain data; make it dic"),

@@ -76,4 +76,10 @@ async def test_bad_options_are_refused_and_the_message_is_not_accepted() -> None
         with pytest.raises(TypeError, match=r"str to str, got 'n': 3"):
             # The refusal is what is tested.
             await run.send(1, "first", custom_context={"n": 3})  # type: ignore[dict-item]
+        with pytest.raises(TypeError, match="takes a mapping from str to str, got 1"):
+            await run.send(1, "first", custom_context=1)  # type: ignore[arg-type]  # likewise
+        with pytest.raises(TypeError, match="correlation_id takes a str, got 7; str"):
+            await run.send(1, "first", correlation_id=7)  # type: ignore[arg-type]  # likewise
+        with pytest.raises(ValueError, match="traceparent 7 is no W3C header"):
+            await run.send(1, "first", traceparent=7)  # type: ignore[arg-type]  # likewise
     assert seen == []

@@ -183,7 +183,7 @@ def test_what_can_t_be_sent_is_told_in_words() -> None:
     with pytest.raises(RuntimeUserError, match="1 and 2") as caught:
         isolated.run(fails, "unsendable")
     assert caught.value.code == "Unsendable"
-    assert "Unsendable" in "".join(caught.value.__notes__)
+    assert "Unsendable: 1 and 2 (told in words, for" in str(caught.value.__cause__)
     with pytest.raises(RuntimeUserError, match="what it returned can't come back"):
         isolated.run(fails, "lock")
 

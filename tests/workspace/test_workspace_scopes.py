@@ -92,6 +92,8 @@ def test_what_was_recorded_is_found_again(tmp_path: Path) -> None:
     assert [each.id for each in workspace.runs(limit=2)] == ["r1", "r1"]
     with pytest.raises(AmbiguousRun, match="p/é/r1, p/e/r1; say which one"):
         workspace.find_run("r1")
+    with pytest.raises(TypeError, match="the name of a run is a str, got None"):
+        workspace.find_run(None)  # type: ignore[arg-type]  # what a user may do
     with pytest.raises(NoSuchRun, match="no run named 'x' is recorded"):
         workspace.find_run("x")
     assert found.run(id="new").phase == "pending"
