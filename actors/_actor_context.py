@@ -1,6 +1,6 @@
 """What an actor sees besides: its messages, in and out."""
 
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Generic, cast
 
@@ -10,7 +10,7 @@ from typing_extensions import TypeVar
 
 from ..channels._context import message_context
 from ..channels._envelope import Envelope
-from ..channels._generators import started
+from ..channels._generators import is_asked_by_loop, started
 from ..channels._inbox import EndOfInput
 from ..channels._outlet import NOTHING, Outlet
 from . import _early
@@ -93,10 +93,12 @@ class ActorContext(TaskContext[StateT, DepsT, InputT], Generic[StateT, DepsT, In
             raise ValueError(f"receive_many() takes max >= 1, got {max}")
         return await self._mailbox.take_batch(max)
 
-    def __aiter__(self) -> AsyncGenerator[InputT, None]:
+    def __aiter__(self) -> AsyncIterator[InputT]:
         box = self._mailbox
         box.refuse_if_unconnected()
         box.credit = 0
+        if not is_asked_by_loop():
+            return _Messages(self)
         # One for each loop: a loop that is cancelled inside of another must not end that one too.
         takes_turns = box.turns and box.transform is None
         return started(self._keyed_messages(box) if takes_turns else self._messages(box))
@@ -374,6 +376,22 @@ class GeneratorContext(ActorContext[StateT, DepsT, InputT, OutputT]):
     async def send_many(self, xs: Iterable[OutputT], to: str | None = None) -> None:
         self._mailbox.repeat = NO_REPEAT
         await ActorContext.send_many(self, xs, to)
+
+
+class _Messages(Generic[InputT]):
+    """What `aiter(ctx)` gives: an iterator that goes on after a wait that was cancelled."""
+
+    def __init__(self, ctx: ActorContext[Any, Any, InputT, Any]) -> None:
+        self._ctx = ctx
+
+    def __aiter__(self) -> "_Messages[InputT]":
+        return self
+
+    async def __anext__(self) -> InputT:
+        try:
+            return await self._ctx.receive()
+        except EndOfInput:
+            raise StopAsyncIteration from None
 
 
 ActorContext.__module__ = "trouper"

@@ -1,15 +1,14 @@
 """The live handle of a run, for asyncio programs: as `LiveRun`, with every wait awaited there."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import suppress
 from functools import partial
 from time import perf_counter
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Unpack, cast
-from weakref import ReferenceType, ref
+from typing import TYPE_CHECKING, Any, Unpack
 
 from ...channels._envelope import Envelope
-from ...channels._generators import started
+from ...channels._generators import is_asked_by_loop, started
 from ...channels._overflow import OverflowPolicy
 from .._async_only import AsyncOnly
 from .._reconfigure import Changes
@@ -205,7 +204,10 @@ class AsyncioStream(AsyncOnly):
 
     def __aiter__(self) -> AsyncIterator[Any]:
         self._refuse_unless_open()
-        return cast("AsyncIterator[Any]", _Loop(self.messages))
+        # Another than this object is over when a wait is cancelled, which ends a loop anyway.
+        if not is_asked_by_loop():
+            return self
+        return started(self._messages())
 
     def _refuse_unless_open(self) -> None:
         if not self._is_open:
@@ -214,8 +216,7 @@ class AsyncioStream(AsyncOnly):
                 "would hold up the graph"
             )
 
-    async def messages(self, loop: "ReferenceType[_Loop]") -> AsyncGenerator[Any, None]:
-        """Give all messages to one loop; without a word to asyncio, see `started`."""
+    async def _messages(self) -> AsyncGenerator[Any, None]:
         yield None  # taken by `started`
         crossing = self._crossing
         while True:
@@ -223,10 +224,6 @@ class AsyncioStream(AsyncOnly):
                 lot = await self._more()
             except StopAsyncIteration:
                 return
-            except BaseException:  # cancelled: this generator is done for, the loop need not be
-                if (left := loop()) is not None:
-                    left.begin_again()
-                raise
             take = crossing.buffer.popleft
             for _ in range(lot):
                 try:
@@ -284,31 +281,6 @@ class AsyncioStream(AsyncOnly):
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
-
-
-class _Loop:
-    """What `async for` asks for messages: a generator, and another one after a cancelled wait.
-
-    Without it, who has cancelled one `anext` would be told by the next one that all was read.
-    """
-
-    # In a slot, so that each message costs no call of a method in Python: half of all it costs.
-    if TYPE_CHECKING:
-        __anext__: Callable[[], Awaitable[Any]]
-    else:
-        __slots__ = ("__anext__", "__weakref__", "_generate")
-
-    def __init__(
-        self, generate: "Callable[[ReferenceType[_Loop]], AsyncGenerator[Any, None]]"
-    ) -> None:
-        self._generate = generate
-        self.begin_again()
-
-    def begin_again(self) -> None:
-        self.__anext__ = started(self._generate(ref(self))).__anext__
-
-    def __aiter__(self) -> "_Loop":
-        return self
 
 
 AsyncioRun.__module__ = AsyncioStream.__module__ = "trouper"
