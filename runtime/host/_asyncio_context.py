@@ -9,6 +9,7 @@ from sniffio import current_async_library_cvar
 
 from ...actors._actor_context import ActorContext
 from ...actors._current import current_context
+from ...actors._settled import OnSettled, Settled, check_on_settled
 from ...actors._task_context import TaskContext
 from ...channels._envelope import Envelope
 
@@ -49,6 +50,21 @@ class AsyncioContext(TaskContext[Any, Any, Any]):
             messages=messages,
         )
 
+    def on_settled(self, fn: OnSettled | None) -> None:
+        """As `ActorContext.on_settled`; `fn` is called in asyncio, soon after, in the same order.
+
+        Call it before the first `yield`: what was yielded may be sent later than it seems here.
+        What it raises goes to the loop's exception handler.
+
+        Raises:
+            TypeError: `fn` is no function, or an async one.
+            RuntimeError: this is the context of a task, which sends nothing.
+        """
+        check_on_settled(fn)
+        if not _is_actors(self._of):
+            raise RuntimeError("ctx.on_settled() is for actors; a task gives one value, at its end")
+        self._of.on_settled(None if fn is None else _soon_here(fn))
+
     async def ask(self, x: Any, to: Any, **options: Any) -> NoReturn:
         """Is trio's.
 
@@ -64,6 +80,17 @@ class AsyncioContext(TaskContext[Any, Any, Any]):
             RuntimeError: always.
         """
         raise _is_trios("ctx.reply()", "return the reply")
+
+
+def _soon_here(fn: OnSettled) -> OnSettled:
+    import asyncio  # its loop runs here
+
+    loop, context = asyncio.get_running_loop(), copy_context()
+
+    def tell(settled: Settled) -> None:
+        loop.call_soon_threadsafe(fn, settled, context=context)
+
+    return tell
 
 
 def _is_trios(what: str, instead: str) -> RuntimeError:
