@@ -21,6 +21,7 @@ def is_asked_by_loop() -> bool:
     """Return, to an `__aiter__`, whether an `async for` asks: nobody else gets hold of that."""
     here = inspect.currentframe()
     asker = here and here.f_back and here.f_back.f_back
+    del here  # a frame that holds itself would keep all the others until it is collected
     return asker is not None and asker.f_code.co_code[asker.f_lasti] == _GET_AITER
 
 
