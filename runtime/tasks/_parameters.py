@@ -192,6 +192,10 @@ def _refuse_contradictions(values: Mapping[str, Any]) -> None:
         )
     if "copy_bundle_to" in values and not values.get("dry_run"):
         raise ValueError("copy_bundle_to has an effect only with dry_run=True; add that")
+    if values.get("copy_bundle_to") == "":
+        raise ValueError(
+            "copy_bundle_to can't be ''; write a folder or a file, '.' for the one here"
+        )
     if values.get("dry_run") and values.get("copy_style") == "none":
         raise ValueError(
             "dry_run uploads the code bundle, and copy_style='none' makes none; give another one"

@@ -212,6 +212,8 @@ def test_nothing_to_bundle_is_no_dry_run() -> None:
         trouper.with_runcontext(dry_run=True, copy_style="none")
     with pytest.raises(ValueError, match="only with dry_run=True"):
         trouper.with_runcontext(copy_bundle_to=Path("x"))
+    with pytest.raises(ValueError, match="copy_bundle_to can't be ''; write a folder or a file"):
+        trouper.with_runcontext(dry_run=True, copy_bundle_to="")  # type: ignore[arg-type]  # a user
 
 
 async def test_a_dry_run_that_is_aborted_makes_nothing(program: Any, raw: Path) -> None:
