@@ -91,6 +91,25 @@ _LONGEST_PREFIX = 90
 """Characters of the name of a task or workflow in that of its run, which has 128 at most."""
 
 
+_OPTION_TYPES: Mapping[str, tuple[str, type[Any]]] = {
+    "config": ("a mapping from str", Mapping),
+    "run_context": ("a trouper.RunContext", RunContext),
+    "harness": ("a trouper.Harness", Harness),
+}
+
+
+def check_option_types(options: "ExecuteOptions") -> None:
+    """Refuse what would only fail deep inside; what is not here says itself what is wrong with it.
+
+    Raises:
+        TypeError: names the option and the value.
+    """
+    for option, (what, type_) in _OPTION_TYPES.items():
+        value: object = options.get(option)
+        if value is not None and not isinstance(value, type_):
+            raise TypeError(f"{option}= takes {what}, got {value!r}")
+
+
 def generate_run_name(label: str) -> str:
     """Return a name that sorts by time and can be read: `monitor-20260131-154233-4f1a09c2d7`.
 

@@ -21,6 +21,7 @@ from ._settings import (
     ExecuteOptions,
     Harness,
     Settings,
+    check_option_types,
     check_options,
     generate_run_name,
     resolve_config,
@@ -368,6 +369,7 @@ class Workflow:
             options: as in `execute`.
         """
         self.check()
+        check_option_types(options)
         run_context, recording = options.get("run_context"), None
         if options.get("run") is not None or (run_context is not None and run_context.kept):
             from .workspace._recording import recording_for

@@ -1,5 +1,7 @@
 """A run's context is checked when it is made, and hooks are what they look like."""
 
+from typing import Any
+
 import pytest
 
 import trouper
@@ -75,3 +77,24 @@ async def test_only_coroutine_functions_are_hooks() -> None:
     assert isinstance(result, trouper.WorkflowResult)
     assert result.outputs["every"] == [0, 1, 2]
     assert plain.calls == 0
+
+
+@pytest.mark.parametrize(
+    ("option", "problem"),
+    [
+        ("config", "config= takes a mapping from str, got 7"),
+        ("run_context", "run_context= takes a trouper.RunContext, got 7"),
+        ("harness", "harness= takes a trouper.Harness, got 7"),
+        ("profile_config", "a configuration is a mapping from str, got 7; write a dict"),
+        ("run", r"run= takes a run, from experiment.run\(\), got 7"),
+    ],
+)
+async def test_an_option_of_a_wrong_type_is_named(option: str, problem: str) -> None:
+    wf = trouper.Workflow("typed")
+    wf.task(name="one")(lambda: 1)
+    options: Any = {option: 7}
+    with pytest.raises(TypeError, match=problem):
+        await wf.execute(**options)
+    with pytest.raises(TypeError, match=problem):
+        async with trouper.open(wf, **options):
+            raise AssertionError("it was entered")
