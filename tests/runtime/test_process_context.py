@@ -53,7 +53,7 @@ async def test_it_tells_there_what_it_tells_here(tmp_path: Path) -> None:
             "upstreams": ("source",) if name == "mapped" else (),
             "custom_context": context,
             "get_custom_context": context,
-        } | {"in_a_thread": name}
+        }
     assert outputs["block"] == {"who": "me", "block": "yes"}
 
 
