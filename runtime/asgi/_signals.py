@@ -7,6 +7,7 @@ themselves have to end when the signal arrives, or it would wait for ever.
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections import Counter
@@ -19,8 +20,9 @@ TOGETHER = 1.5
 """Seconds in which signals of one kind are one, in a worker process: a supervisor of processes
 (systemd) tells all of them, and then their server tells its workers once more."""
 
-# gunicorn ends its workers by SIGQUIT where it was told to be quick.
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+_QUICK = None if sys.platform == "win32" else signal.SIGQUIT
+"""By it gunicorn ends its workers where it was told to be quick."""
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, *([] if _QUICK is None else [_QUICK]))
 
 
 class SignalCount:
@@ -86,7 +88,7 @@ def overhear_signals(on_signal: Callable[[int, int, bool], object]) -> Generator
         number
         for number in _SIGNALS
         if before[number] is not None
-        and (number != signal.SIGQUIT or before[number] != signal.SIG_DFL)
+        and (number != _QUICK or before[number] != signal.SIG_DFL)
     ]
     for number in heard:
         signal.signal(number, hear)
