@@ -87,8 +87,7 @@ def overhear_signals(on_signal: Callable[[int, int, bool], object]) -> Generator
     heard = [
         number
         for number in _SIGNALS
-        if before[number] is not None
-        and (number != _QUICK or before[number] != signal.SIG_DFL)
+        if before[number] is not None and (number != _QUICK or before[number] != signal.SIG_DFL)
     ]
     for number in heard:
         signal.signal(number, hear)
