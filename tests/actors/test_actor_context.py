@@ -10,6 +10,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 import trouper
 from harness.faults import Faults, deterministic
 from harness.ids import Item, Ledger, assert_edges_closed
+from harness.loops import in_loop
 from harness.stage import BASE, Stage
 from trouper import Backoff, MessageContext, RestartPolicy
 from trouper.actors._child import Child
@@ -269,7 +270,7 @@ async def test_a_loop_of_another_task_is_refused_although_more_is_at_hand() -> N
 
     async def other(ctx: trouper.ActorContext) -> None:
         with pytest.raises(trio.BusyResourceError):
-            await anext(aiter(ctx))
+            await in_loop(ctx)
 
     async def body(ctx: trouper.ActorContext) -> None:
         async for payload in ctx:

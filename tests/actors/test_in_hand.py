@@ -48,7 +48,8 @@ async def test_a_loop_that_another_task_may_not_begin_ends_alone(autojump_clock:
         async def intrude() -> None:
             await trio.sleep(3.5)
             with pytest.raises(trio.BusyResourceError):
-                await anext(aiter(ctx))
+                async for _ in ctx:
+                    raise AssertionError
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(intrude)
@@ -95,7 +96,8 @@ async def test_the_end_of_the_input_takes_no_message_from_another_task() -> None
 
         async def intrude() -> None:
             with pytest.raises(trio.BusyResourceError):
-                await anext(aiter(ctx))
+                async for _ in ctx:
+                    raise AssertionError
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(intrude)

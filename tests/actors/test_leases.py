@@ -7,6 +7,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trouper
+from harness.loops import in_loop
 from harness.stage import Stage
 from trouper import Backoff, RestartPolicy
 from trouper.actors._mailbox import InvalidMessage
@@ -268,7 +269,7 @@ async def test_another_task_may_not_receive_meanwhile() -> None:
     tried = trio.Event()
 
     async def other(ctx: trouper.ActorContext, scope: trio.CancelScope | None = None) -> None:
-        for take in (ctx.receive, ctx.receive_many, ctx.__aiter__().__anext__):
+        for take in (ctx.receive, ctx.receive_many, aiter(ctx).__anext__, lambda: in_loop(ctx)):
             try:
                 await take()
             except trio.BusyResourceError as error:
@@ -293,7 +294,7 @@ async def test_another_task_may_not_receive_meanwhile() -> None:
         stage.begin(nursery)
         await tried.wait()
         stage.end()
-    assert len(refused) == 6
+    assert len(refused) == 8
     assert all("another task of 'actor'" in text for text in refused)
     assert stage.ledger() == {"sent": 2, "queued": 0, "in hand": 0, "given up": 0}
 

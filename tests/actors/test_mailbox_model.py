@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from trio.testing import wait_all_tasks_blocked
 
 import trouper
+from harness.loops import in_loop
 from harness.stage import Stage
 from trouper import Backoff, RestartPolicy
 
@@ -135,6 +136,8 @@ class MailboxMachine(RuleBasedStateMachine):
                 case "many":
                     got = await ctx.receive_many(most)
                 case "loop":
+                    got = [await in_loop(ctx)]
+                case "iterator":
                     got = [await anext(aiter(ctx))]
                 case _:
                     got = [await ctx.receive()]
@@ -179,7 +182,7 @@ class MailboxMachine(RuleBasedStateMachine):
             number = self.model.send(lane)
             self.portal.call(partial(self.stage.feed, (lane, number), lane=at))
 
-    @rule(what=st.sampled_from(["one", "loop", "many"]), most=st.integers(1, 6))
+    @rule(what=st.sampled_from(["one", "loop", "iterator", "many"]), most=st.integers(1, 6))
     @precondition(lambda self: not self.model.is_empty())
     def receive_what_is_there(self, what: str, most: int) -> None:
         self.do(what, most)
@@ -188,7 +191,7 @@ class MailboxMachine(RuleBasedStateMachine):
         self.model.take(got, most if what == "many" else 1)
         assert attempt == self.model.in_hand[0].attempt
 
-    @rule(what=st.sampled_from(["one", "loop", "many"]), data=st.data())
+    @rule(what=st.sampled_from(["one", "loop", "iterator", "many"]), data=st.data())
     @precondition(lambda self: self.model.is_empty())
     def receive_when_there_is_nothing(self, what: str, data: st.DataObject) -> None:
         self.do(what, 3)

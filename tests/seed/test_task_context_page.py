@@ -11,6 +11,7 @@ import trio
 
 import trouper
 from harness.bodies import collects, counts, sleeps
+from harness.loops import in_loop
 from trouper import Actor, ActorContext, ProfileConfig, Task, TaskContext
 
 # -- "the execution boundary between a workflow definition and the code inside one task" ----------
@@ -245,6 +246,7 @@ async def test_without_a_run_they_raise_not_implemented() -> None:
         lambda: ctx.send(1),
         ctx.receive_many,
         lambda: ctx.send_many([1]),
+        lambda: in_loop(ctx),
         lambda: anext(aiter(ctx)),
     ]
     for use in uses:
