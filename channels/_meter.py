@@ -56,21 +56,24 @@ class _Start(msgspec.Struct, gc=False):
     at: float
 
 
-class SliceMeter:
-    """Measures slices in seconds of the real clock, also when trio's clock is a mock."""
+class SliceMeter(msgspec.Struct, gc=False, eq=False):
+    """Measures slices in seconds of the real clock, also when trio's clock is a mock.
 
-    __slots__ = ("_chunk", "_read_at", "_slice", "_start")
+    It holds numbers only, so the garbage collector need not know the two of each actor.
+    """
 
-    def __init__(self, slice_s: float = DEFAULT_SLICE, *, _start: _Start | None = None):
-        if not slice_s > 0:
-            raise ValueError(f"slice must be > 0 s, got {slice_s}; math.inf never yields")
-        self._slice = slice_s
-        self._chunk = 1
-        self._start = _Start(perf_counter()) if _start is None else _start
-        self._read_at = self._start.at
+    slice_s: float = DEFAULT_SLICE
+    _start: _Start = msgspec.field(default_factory=lambda: _Start(perf_counter()))
+    _chunk: int = 1
+    _read_at: float = 0.0
+    """When the clock was read last; before the slice began: not yet."""
+
+    def __post_init__(self) -> None:
+        if not self.slice_s > 0:
+            raise ValueError(f"slice must be > 0 s, got {self.slice_s}; math.inf never yields")
 
     def sibling(self) -> "SliceMeter":
-        return SliceMeter(self._slice, _start=self._start)
+        return SliceMeter(self.slice_s, _start=self._start)
 
     def restart(self) -> int:
         self._start.at = self._read_at = perf_counter()
@@ -82,12 +85,12 @@ class SliceMeter:
         read_at = self._read_at
         took = now - (read_at if read_at > started_at else started_at)  # noqa: FURB136 - a call
         self._read_at = now
-        left = self._slice - (now - started_at)
+        left = self.slice_s - (now - started_at)
         # Chunks double, but never beyond what the last one says still fits into the slice.
         chunk = self._chunk * 2
         if chunk > MAX_CHUNK or left <= 0:
             chunk = MAX_CHUNK
-        fitting = self._slice if left <= 0 else left
+        fitting = self.slice_s if left <= 0 else left
         if took * chunk > fitting * used:
             chunk = int(fitting * used / took) or 1
         self._chunk = chunk
