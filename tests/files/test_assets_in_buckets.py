@@ -11,25 +11,29 @@ import pytest
 import trio
 
 import trouper
-from harness.buckets import Buckets, bucket_server, buckets, cloud_library
+from harness.buckets import (
+    Buckets,
+    bucket_server,
+    buckets,
+    cloud_library,
+    in_a_folder_of_its_own,
+)
 from harness.command import trouper_command
 from trouper.runtime.assets import _append
 from trouper.runtime.assets._manifest import Manifest
 
-__all__ = ["bucket_server", "buckets", "cloud_library", "trouper_command"]
+__all__ = [
+    "bucket_server",
+    "buckets",
+    "cloud_library",
+    "in_a_folder_of_its_own",
+    "trouper_command",
+]
 
 Context = trouper.TaskContext[Any, Any, Any]
 Call = Callable[..., tuple[int, str, str]]
 RAW = "s3://my-bucket/raw"
 PART = 8 << 20
-
-
-@pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, buckets: Buckets
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TROUPER_HOME", str(tmp_path / ".trouper"))
 
 
 def ended(body: Callable[..., Any], raw: str | None = RAW) -> trouper.Run:

@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 
 import trouper
-from harness.buckets import Buckets, bucket_server, buckets, cloud_library
+from harness.buckets import (
+    Buckets,
+    bucket_server,
+    buckets,
+    cloud_library,
+    in_a_folder_of_its_own,
+)
 from harness.command import trouper_command
 from trouper.io import StorageError
 from trouper.runtime.command import _prune_data
@@ -16,7 +22,13 @@ from trouper.runtime.io._cloud import BucketStorage
 from trouper.runtime.io._location import parse_location
 from trouper.runtime.io._storage import storage_of
 
-__all__ = ["bucket_server", "buckets", "cloud_library", "trouper_command"]
+__all__ = [
+    "bucket_server",
+    "buckets",
+    "cloud_library",
+    "in_a_folder_of_its_own",
+    "trouper_command",
+]
 
 Call = Callable[..., tuple[int, str, str]]
 env = trouper.TaskEnvironment("pruned")
@@ -33,14 +45,6 @@ async def leaves(ctx: trouper.TaskContext[Any, Any, Any]) -> trouper.io.File:
     ctx.artifact.save("model", b"0123456789")
     ctx.checkpoint("at", data={"step": 1})
     return await cached()
-
-
-@pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, buckets: Buckets
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TROUPER_HOME", str(tmp_path / ".trouper"))
 
 
 def run(project: str, raw: str, name: str = "r") -> trouper.Run:

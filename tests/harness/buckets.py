@@ -135,3 +135,12 @@ def _say(patch: pytest.MonkeyPatch, url: str) -> None:
     patch.setenv("AWS_REGION", "us-east-1")
     for name in ("NO_PROXY", "no_proxy"):
         patch.setenv(name, "127.0.0.1")
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, buckets: Buckets
+) -> None:
+    """Keep what a test leaves, beside its buckets, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TROUPER_HOME", str(tmp_path / ".trouper"))
