@@ -35,7 +35,7 @@ test: $(READY) ## run every test with branch coverage, then hold the limits
 
 soak: $(READY) ## run the soak tests, a minute each (TROUPER_SOAK_SECONDS)
 	seconds=$${TROUPER_SOAK_SECONDS:-60}; TROUPER_SOAK_SECONDS=$$seconds \
-		$(BIN)/python -m pytest -m soak --timeout $$((seconds + 60)) $(ARGS)
+		$(BIN)/python -m pytest -m soak --timeout $$((seconds + 60)) -o faulthandler_timeout=$$((seconds + 160)) $(ARGS)
 
 .venv/.ready-bench: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'

@@ -14,6 +14,7 @@ from .._leaf import only_leaf
 from ._far import Call, Far, FarSideEnded, Queue
 from ._give_way import GiveWay
 from ._hosted import HostKind, not_in_trio
+from ._outlast import outlast
 from ._raising import raise_error
 
 Main = Callable[[], Awaitable[None]]
@@ -123,27 +124,17 @@ class AsyncioBridge:
         """Wait until the trio loop is no more, whatever happens.
 
         Args:
-            on_cancel: called at each cancel of the task that waits.
+            on_cancel: called when the task that waits is cancelled for the first time.
 
         Raises:
             BaseException: what ended it, if it was no normal end.
             asyncio.CancelledError: this task was cancelled meanwhile.
         """
-        cancelled: asyncio.CancelledError | None = None
-        while not self.over.done():
-            try:
-                await asyncio.wait([self.over])
-            except asyncio.CancelledError as error:
-                cancelled = cancelled or error
-                on_cancel()
-        if self._thread is not None:
-            self._thread.join()  # it has said that it is over, and has nothing more to do
-        self.over.result()
-        if cancelled is not None:
-            try:
-                raise cancelled  # itself: its message tells anyio whose it is
-            finally:
-                del cancelled  # it holds this frame
+        try:
+            await outlast(self.over, on_cancel, gives_way=self._kind == "thread")
+        finally:
+            if self._thread is not None:
+                self._thread.join()  # it has said that it is over, and has nothing more to do
 
     async def let_others_run(self) -> None:
         """Give every other task of this loop its turn."""
@@ -206,10 +197,9 @@ class AsyncioBridge:
         """Cancel a call and wait for its end, through every further cancel."""
         with suppress(FarSideEnded):
             self.far.post(call.cancel)
-        while not answer.has_come:
-            answer.future = self.loop.create_future()
-            with suppress(asyncio.CancelledError):
-                await answer.future
+        answer.future = self.loop.create_future()
+        with suppress(asyncio.CancelledError):
+            await outlast(answer.future, _nothing, gives_way=self._kind == "thread")
 
 
 class _Answer:

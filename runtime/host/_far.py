@@ -53,12 +53,20 @@ class Queue:
             self._wake(self.run)
 
     def run(self) -> None:
-        """Do all that waits. Called on the other side."""
-        # First: what is appended from here on wakes again, if this loop should miss it.
+        """Do what waits now. Called on the other side.
+
+        Not what is handed over meanwhile: that may be more, all the time, than is done here, and
+        the loop would never get on.
+        """
+        # First: what is appended from here on wakes again.
         self._is_woken = False
         waiting = self._waiting
-        while waiting:
-            waiting.popleft()()
+        for _ in range(len(waiting)):
+            try:
+                job = waiting.popleft()
+            except IndexError:  # another thread does the rest: the far side has ended
+                return
+            job()
 
 
 class Call:

@@ -16,16 +16,27 @@ PAUSE = 20e-6
 """Seconds: enough for another thread to wake and to take the lock."""
 
 
-class GiveWay(trio.abc.Instrument):
-    """Pauses now and then, if there is always something to do."""
+class Pauses:
+    """Lets other threads have the lock, again and again."""
 
     def __init__(self) -> None:
         self._paused_at = 0.0
 
+    def pause(self) -> None:
+        """Pause, unless there was a pause just now."""
+        now = time.perf_counter()
+        if now - self._paused_at >= EVERY:
+            time.sleep(PAUSE)
+            self._paused_at = time.perf_counter()
+
+
+class GiveWay(trio.abc.Instrument):
+    """Pauses now and then, if there is always something to do."""
+
+    def __init__(self) -> None:
+        self._pauses = Pauses()
+
     def before_io_wait(self, timeout: float) -> None:
         """Pause, unless the loop waits anyway."""
         if timeout == 0.0:
-            now = time.perf_counter()
-            if now - self._paused_at >= EVERY:
-                time.sleep(PAUSE)
-                self._paused_at = time.perf_counter()
+            self._pauses.pause()
