@@ -44,7 +44,7 @@ def test_each_format_gives_plain_data(tmp_path: Path, name: str, text: str, data
         ("a.yaml", "[" * 5_000, "a.yaml: it is nested too deep; make it flatter"),
         ("a.json", "[" * 100_000, "a.json: it is nested too deep; make it flatter"),
         ("a.yaml", "- 1", "a.yaml: it holds a list; write `key: value` pairs"),
-        ("a.json", '{"a": 1,\n}', "a.json, line 2: "),
+        ("a.json", '{"a": 1,\n b}', "a.json, line 2: "),
         ("a.json", '{"a": 1, "a": 2}', "a.json: found duplicate key 'a'; keep one of them"),
         ("a.json", "3", "a.json: it holds a int"),
         ("a.toml", "a = 1\na = 2\n", r"a.toml: .*line 2"),
