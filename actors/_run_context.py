@@ -6,10 +6,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import msgspec
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 
 from ._assets import assets_of
 from ._current import current_context
+from ._text import check_text
 
 if TYPE_CHECKING:
     from ._task_context import TaskContext
@@ -48,6 +49,7 @@ def read_only(pairs: Mapping[str, str], what: str = "custom_context") -> Mapping
 
     Raises:
         TypeError: it does not; with the key and the value (known fault F40).
+        ValueError: a key or value is no text that can be kept; likewise.
     """
     # What a caller without type checking may hand over.
     if not isinstance(cast("object", pairs), Mapping):
@@ -55,7 +57,22 @@ def read_only(pairs: Mapping[str, str], what: str = "custom_context") -> Mapping
     for key, value in cast("Mapping[object, object]", pairs).items():
         if not isinstance(key, str) or not isinstance(value, str):
             raise TypeError(f"{what} takes str to str, got {key!r}: {value!r}; str() them")
+        check_text(key, f"a key of {what}")
+        check_text(value, f"{what}[{key!r}]")
     return MappingProxyType(dict(pairs))
+
+
+def _read_labels(pairs: Mapping[str, str]) -> Mapping[str, str]:
+    return read_only(pairs, "labels")
+
+
+def _read_annotations(pairs: Mapping[str, str]) -> Mapping[str, str]:
+    return read_only(pairs, "annotations")
+
+
+def _check_text(_context: object, attribute: "Attribute[Any]", text: str | None) -> None:
+    if isinstance(text, str):
+        check_text(text, attribute.name)
 
 
 def _check_run_name(_context: object, _attribute: object, name: str) -> None:
@@ -79,23 +96,23 @@ class RunContext:
     """
 
     run_name: str = field(validator=_check_run_name)
-    project: str | None = None
-    domain: str | None = None
-    org: str | None = None
+    project: str | None = field(default=None, validator=_check_text)
+    domain: str | None = field(default=None, validator=_check_text)
+    org: str | None = field(default=None, validator=_check_text)
     mode: Mode = field(default="local", validator=_check_mode)
     _version: str = field(default="", alias="version")
-    raw_data_path: str = ""
-    run_base_dir: str = ""
+    raw_data_path: str = field(default="", validator=_check_text)
+    run_base_dir: str = field(default="", validator=_check_text)
     custom_context: Mapping[str, str] = field(default=_NO_PAIRS, converter=read_only)
     disable_run_cache: bool = False
     overwrite_cache: bool = False
     cache_lookup_scope: CacheScope = "global"
-    queue: str | None = None
+    queue: str | None = field(default=None, validator=_check_text)
     interruptible: bool | None = None
     """None: as each task says."""
-    service_account: str | None = None
-    labels: Mapping[str, str] = _NO_PAIRS
-    annotations: Mapping[str, str] = _NO_PAIRS
+    service_account: str | None = field(default=None, validator=_check_text)
+    labels: Mapping[str, str] = field(default=_NO_PAIRS, converter=_read_labels)
+    annotations: Mapping[str, str] = field(default=_NO_PAIRS, converter=_read_annotations)
     interactive_mode: bool = False
     preserve_original_types: bool = False
     workspace: Any = None

@@ -5,7 +5,7 @@ from typing import Any, Protocol, TypedDict, TypeVar, Unpack, overload
 
 from ..actors._group_policy import GroupPolicy, GroupRestart
 from ..actors._strategy import AutoShutdown, Strategy
-from ._names import check_name
+from ._names import check_name, refuse_unknown
 from ._node import Node
 from ._options import ActorOptions, AnyOptions, MapOptions, TaskOptions
 from ._shape import Kind
@@ -155,12 +155,7 @@ def refuse_significant(node: Node) -> None:
 
 
 def _check_policy(name: str, options: Mapping[str, Any], parent: Group | None) -> GroupPolicy:
-    known = tuple(GroupOptions.__annotations__)
-    unknown = [each for each in options if each not in known]
-    if unknown:
-        raise TypeError(
-            f"group {name!r} has no option {unknown[0]!r}; known: {', '.join(sorted(known))}"
-        )
+    refuse_unknown(f"group {name!r}", options, sorted(GroupOptions.__annotations__))
     try:
         policy = GroupPolicy(**options)
     except (TypeError, ValueError) as problem:

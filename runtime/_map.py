@@ -12,7 +12,7 @@ import attrs
 
 from ._edge import Upstream
 from ._message_types import MessageTypes
-from ._names import check_name, infer_name, suggest
+from ._names import check_name, infer_name, refuse_unknown, suggest
 from ._nested import Nested, resolve
 from ._node import MapSpec, Node, check_executor, upstreams_of
 from ._options import MapOptions, Options, check_choice, check_options
@@ -124,10 +124,7 @@ def _options(
     ordered: bool,
     given: Mapping[str, Any],
 ) -> Options:
-    known = sorted(MapOptions.__annotations__)
-    unknown = sorted(set(given) - set(known))
-    if unknown:
-        raise TypeError(f"map {name!r} has no option {unknown[0]!r}; known: {', '.join(known)}")
+    refuse_unknown(f"map {name!r}", given, sorted(MapOptions.__annotations__))
     # Over a stream, `shutdown` is how long the others may go on when one call has failed.
     of_call = ("executor", "shutdown") if kind == "task" else ("executor",)
     check_executor(name, shape, {key: given[key] for key in of_call if key in given})

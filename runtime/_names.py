@@ -8,7 +8,7 @@ import difflib
 import functools
 import inspect
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, get_origin
 
 _LEGAL = re.compile(r"[A-Za-z0-9_-]{1,128}")
@@ -16,7 +16,7 @@ _SUFFIXES = ("Task", "Actor")
 # Before a capital that starts a word: `HTTPFetch` -> `HTTP_Fetch`, `loadV2Data` -> `load_V2_Data`.
 _WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _SHOWN = 20
-"""At most so many known names stand in an error."""
+"""At most so many known names stand in an error, if they are the user's own."""
 
 
 def check_name(name: object, what: str = "node") -> str:
@@ -90,13 +90,36 @@ def _shown(obj: object) -> str:
     return obj.__qualname__ if isinstance(obj, type) or inspect.isroutine(obj) else repr(obj)
 
 
-def suggest(name: str, known: Iterable[str]) -> str:
-    """Return " did you mean 'fetch'?", or else what is known, to put after an error's `;`."""
+def refuse_unknown(owner: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse an option that there is not: `**options` would let a misspelt one pass.
+
+    Raises:
+        TypeError: names it, and the nearest one that there is, or else all.
+    """
+    names = list(known)
+    for option in given:
+        if option not in names:
+            hint = suggest(option, names, most=len(names))
+            raise TypeError(f"{owner} has no option {option!r};{hint}")
+
+
+def parameters_of(fn: Callable[..., object]) -> list[str]:
+    """Return what a function takes by name, besides what it only takes to refuse it."""
+    parameters = inspect.signature(fn).parameters.values()
+    return [each.name for each in parameters if each.kind is not each.VAR_KEYWORD]
+
+
+def suggest(name: str, known: Iterable[str], *, most: int = _SHOWN) -> str:
+    """Return " did you mean 'fetch'?", or else what is known, to put after an error's `;`.
+
+    Args:
+        most: at most so many known ones are shown.
+    """
     names = list(known)
     close = difflib.get_close_matches(name, names, n=1)
     if close:
         return f" did you mean {close[0]!r}?"
     if not names:
         return " there are none yet"
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f" known: {', '.join(repr(each) for each in names[:_SHOWN])}{more}"
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f" known: {', '.join(repr(each) for each in names[:most])}{more}"

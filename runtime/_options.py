@@ -16,6 +16,7 @@ from ..channels._overflow import OverflowPolicy, check_capacity, check_overflow
 from ..channels._partition import Partition
 from ._annotations import check_hint
 from ._edge import DependsOn
+from ._names import refuse_unknown
 
 Collect = Literal["last", "all"]
 OnRedelivery = Literal["repeat", "skip", "hold"]
@@ -258,10 +259,7 @@ def check_choice(node: str, option: str, value: object) -> None:
 
 
 def _check_names(kind: str, node: str, given: Mapping[str, Any]) -> None:
-    known = set(AnyOptions.__annotations__) - {"name", "depends_on", "type"}
-    unknown = sorted(set(given) - known)
-    if unknown:
-        raise TypeError(f"{node!r} has no option {unknown[0]!r}; known: {', '.join(sorted(known))}")
+    refuse_unknown(repr(node), given, sorted(AnyOptions.__annotations__))
     this, other = ("a task", "an actor") if kind == "task" else ("an actor", "a task")
     misplaced = sorted(set(given) & _ONLY_FOR[other.split()[1]])
     if misplaced:

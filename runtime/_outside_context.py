@@ -8,6 +8,7 @@ import msgspec
 import trio
 
 from ..actors._run_context import read_only
+from ..actors._text import check_text
 from ..channels._envelope import MessageContext
 
 _TRACEPARENT = re.compile(
@@ -48,7 +49,7 @@ def outside_context(
     if correlation_id is not None:
         if not isinstance(cast("object", correlation_id), str):
             raise TypeError(f"correlation_id takes a str, got {correlation_id!r}; str() it")
-        changes["correlation_id"] = correlation_id
+        changes["correlation_id"] = check_text(correlation_id, "correlation_id")
     if traceparent is not None:
         if not is_traceparent(str(traceparent)):
             raise ValueError(

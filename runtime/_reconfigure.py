@@ -18,8 +18,9 @@ from ..channels._overflow import OverflowPolicy
 from ..channels._rebound import rebound
 from ._check_settings import setting_problems
 from ._graph import lane_settings, make_graph
+from ._names import refuse_unknown
 from ._node import Node
-from ._options import Options, check_options
+from ._options import AnyOptions, Options, check_options
 from ._reconfigured import Reconfigured
 from ._settings import resolve_config
 from ._sources import RUN
@@ -78,12 +79,13 @@ def plan_changes(cells: Mapping[str, Cell], cell: Cell, given: Mapping[str, Any]
     """
     node = cell.node
     known = list(Changes.__annotations__)
-    unknown = sorted(set(given) - set(known))
-    if unknown:
-        raise TypeError(
-            f"{unknown[0]} of {node.name!r} can't be changed while it runs; what can: "
-            f"{', '.join(known)}"
-        )
+    for option in given:
+        if option in AnyOptions.__annotations__ and option not in known:
+            raise TypeError(
+                f"{option} of {node.name!r} can't be changed while it runs; what can: "
+                f"{', '.join(known)}"
+            )
+    refuse_unknown(f"run.reconfigure({node.name!r})", given, known)
     changes = {key: value for key, value in given.items() if key != "probation"}
     if not changes:
         raise ValueError(f"reconfigure({node.name!r}) was given nothing to change")

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Never, TypeVar
 
 import trio
 
@@ -14,7 +14,7 @@ from ._alone import among_runs
 from ._async_only import AsyncOnly
 from ._execution import Execution
 from ._group_report import report_group
-from ._names import suggest
+from ._names import parameters_of, refuse_unknown, suggest
 from ._redeliver import redeliver
 from ._report import StatusReport, WorkflowResult
 from ._run_control import RunControl
@@ -153,14 +153,21 @@ class LiveRun(RunMessages, RunControl, AsyncOnly):
     # -- messages ----------------------------------------------------------------------------
 
     def stream(
-        self, node: Any, *, capacity: float = 64, overflow: OverflowPolicy = "block"
+        self,
+        node: Any,
+        *,
+        capacity: float = 64,
+        overflow: OverflowPolicy = "block",
+        **unknown: Never,
     ) -> Stream:
         """Return the node's output as a stream: of an actor, by name (`node` or `node.output`).
 
         Raises:
             ValueError: there is no such node or output, it is a batch task, or an option is not
                 legal.
+            TypeError: there is no such option.
         """
+        refuse_unknown("run.stream()", unknown, parameters_of(self.stream))
         owner = f"the stream of {node!r}"
         check_capacity(capacity, overflow=check_overflow(overflow, owner=owner), owner=owner)
         if overflow == "fail":

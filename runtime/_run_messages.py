@@ -1,7 +1,7 @@
 """The part of a run's handle that hands messages and questions to its nodes."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Never
 
 import trio
 
@@ -14,10 +14,12 @@ from ..channels._tracking import open_piece
 from ._convert_message import convert_message
 from ._execution import Execution
 from ._message_types import expected_types
-from ._names import suggest
+from ._names import parameters_of, refuse_unknown, suggest
 from ._node_ended import NodeEnded
 from ._outside_context import outside_context
 from ._sources import ENDED, RUN
+
+_NONE: Mapping[str, object] = {}
 
 
 class RunMessages:
@@ -25,12 +27,18 @@ class RunMessages:
 
     _execution: Execution
 
-    def _check_begun(self, what: str) -> None:
+    def _check_begun(self, what: str, unknown: Mapping[str, object] = _NONE) -> None:
         """Refuse what needs a run that has begun.
 
+        Args:
+            unknown: options that were given, and that there are not.
+
         Raises:
+            TypeError: there are such options; names the nearest one that there is.
             RuntimeError: it has not.
         """
+        if unknown:
+            refuse_unknown(f"run.{what}()", unknown, parameters_of(getattr(self, what)))
         if not self._execution.is_begun:
             raise RuntimeError(
                 f"run.{what}() before the run has begun; write `async with wf.open() as run:`"
@@ -46,6 +54,7 @@ class RunMessages:
         correlation_id: str | None = None,
         traceparent: str | None = None,
         custom_context: Mapping[str, str] | None = None,
+        **unknown: Never,
     ) -> None:
         """Send a message into a node from outside; wait while its inlet is full.
 
@@ -59,12 +68,13 @@ class RunMessages:
                 made from it; `traceparent` is a W3C header, `custom_context` goes over the run's.
 
         Raises:
-            TypeError: `x` is not of the node's input type, or `custom_context` not of str.
+            TypeError: `x` is not of the node's input type, `custom_context` not of str, or there is
+                no such option.
             ValueError: there is no such node or upstream, or none was named and several could be;
                 or `timeout` or `traceparent` is not legal.
             NodeEnded: the node takes nothing more. `x` was not accepted.
         """
-        self._check_begun("send")
+        self._check_begun("send", unknown)
         execution = self._execution
         name = self._target(to)
         cell = execution.cells[name]
@@ -100,6 +110,7 @@ class RunMessages:
         correlation_id: str | None = None,
         traceparent: str | None = None,
         custom_context: Mapping[str, str] | None = None,
+        **unknown: Never,
     ) -> Any:
         """Send a question into a node from outside, and return the reply.
 
@@ -125,8 +136,8 @@ class RunMessages:
             TargetRestarting: the node is being restarted (`restarting="raise"`).
             BufferOverflow: the node's inlet is full, and has overflow="fail".
         """
-        if not self._execution.is_begun:
-            self._check_begun("ask")
+        if unknown or not self._execution.is_begun:
+            self._check_begun("ask", unknown)
         token = None
         if correlation_id is not None or traceparent is not None or custom_context is not None:
             context = self._context_from_outside(

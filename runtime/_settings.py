@@ -14,7 +14,7 @@ from ..actors._run_context import RunContext
 from ..channels._envelope import MessageContext
 from ..channels._meter import Meter, SliceMeter
 from ._ask import Asking
-from ._names import suggest
+from ._names import refuse_unknown
 
 
 @frozen(kw_only=True)
@@ -81,10 +81,7 @@ def check_options(what: str, options: "ExecuteOptions") -> None:
     Raises:
         TypeError: names it, and the nearest one that there is.
     """
-    known = ExecuteOptions.__annotations__
-    for option in options:
-        if option not in known:
-            raise TypeError(f"{what}() takes no option {option!r};{suggest(option, known)}")
+    refuse_unknown(f"{what}()", options, ExecuteOptions.__annotations__)
 
 
 _LONGEST_PREFIX = 90

@@ -23,7 +23,7 @@ from ..channels._lineage import Detached
 from ..channels._outlet import NOTHING, EndOfOutput, Outlet
 from ._arguments import plan_arguments
 from ._convert_message import convert_message
-from ._names import check_name, infer_name
+from ._names import check_name, infer_name, refuse_unknown
 from ._node import Node, make_node
 from ._node_ended import NodeEnded
 from ._options import AnyOptions
@@ -54,12 +54,7 @@ class RunSpawner:
     ) -> Spawned:
         cell = self.cells.get(parent) or self._execution.cells[parent]
         children = self._children_of(cell)
-        unfit = sorted(set(options) - SPAWN_OPTIONS)
-        if unfit:
-            raise TypeError(
-                f"ctx.spawn of {parent!r} has no option {unfit[0]!r}; known: name, "
-                f"{', '.join(sorted(SPAWN_OPTIONS))}"
-            )
+        refuse_unknown(f"ctx.spawn of {parent!r}", options, ("name", *sorted(SPAWN_OPTIONS)))
         own = f"{infer_name(body)}-{children.made + 1}" if name is None else name
         children.check_room(check_name(own, "child"))
         # What is spawned is there to be sent to: an async function is an actor here.

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar, Unpack, overload
 
-from ..actors._profile_config import ProfileConfig
 from ..actors._run_context import RunContext
 from ._alone import among_runs
 from ._execution import Execution
@@ -304,17 +303,7 @@ class Workflow:
 
     # -- running -----------------------------------------------------------------------------
 
-    async def execute(
-        self,
-        *,
-        run: Any = None,
-        run_context: RunContext | None = None,
-        profile_config: ProfileConfig | Mapping[str, Any] | None = None,
-        config: Mapping[str, Any] | None = None,
-        deps: Any = None,
-        state: Any = None,
-        harness: Harness | None = None,
-    ) -> WorkflowResult:
+    async def execute(self, **options: Unpack[ExecuteOptions]) -> WorkflowResult:
         """Run the graph to its end and return how it ended; never raises for a failed node.
 
         Args:
@@ -335,17 +324,11 @@ class Workflow:
             StoreError: `run` goes on, has ended, or can't be recorded; nothing has run.
             EnvVarsConflict: a run with `env_vars` goes on in this process.
             RuntimeError: it is not trio that runs here; the text names what serves there.
+            TypeError: there is no such option, or one is of a wrong type.
         """
         refuse_outside_trio("wf.execute()", "`await asyncio.to_thread(trouper.run, wf)`")
-        execution = self.prepare(
-            run=run,
-            run_context=run_context,
-            profile_config=profile_config,
-            config=config,
-            deps=deps,
-            state=state,
-            harness=harness,
-        )
+        check_options("wf.execute", options)
+        execution = self.prepare(**options)
         with among_runs(execution.settings.run_context):
             if execution.recording is not None:
                 return await execution.recording.execute(execution)

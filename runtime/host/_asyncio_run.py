@@ -5,7 +5,7 @@ from contextlib import suppress
 from functools import partial
 from time import perf_counter
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Never, Unpack
 
 from ...channels._envelope import Envelope
 from ...channels._generators import is_asked_by_loop, started
@@ -151,13 +151,18 @@ class AsyncioRun(HostedRun, AsyncOnly):
             await self._call(self._live.reconfigure, node, **changes)
 
     def stream(
-        self, node: Any, *, capacity: float = 64, overflow: OverflowPolicy = "block"
+        self,
+        node: Any,
+        *,
+        capacity: float = 64,
+        overflow: OverflowPolicy = "block",
+        **unknown: Never,
     ) -> "AsyncioStream":
         """As `LiveRun.stream`; up to 1,024 messages more are under way between the two loops."""
         if self._bridge is None:
             raise self._not_entered()
         return AsyncioStream(
-            self._live.stream(node, capacity=capacity, overflow=overflow), self._bridge
+            self._live.stream(node, capacity=capacity, overflow=overflow, **unknown), self._bridge
         )
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
 from types import TracebackType
-from typing import Any, Unpack
+from typing import Any, Never, Unpack
 
 import trio
 
@@ -196,13 +196,20 @@ class BlockingRun(HostedRun):
             self._call(self._live.reconfigure, node, **changes)
 
     def stream(
-        self, node: Any, *, capacity: float = 64, overflow: OverflowPolicy = "block"
+        self,
+        node: Any,
+        *,
+        capacity: float = 64,
+        overflow: OverflowPolicy = "block",
+        **unknown: Never,
     ) -> "BlockingStream":
         """As `LiveRun.stream`; up to 1,024 messages more are under way between the threads."""
         if self._thread is None:
             raise self._not_entered()
         return BlockingStream(
-            self._live.stream(node, capacity=capacity, overflow=overflow), self._call, self._far
+            self._live.stream(node, capacity=capacity, overflow=overflow, **unknown),
+            self._call,
+            self._far,
         )
 
 

@@ -8,6 +8,8 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 from attrs import frozen
 
+from ...actors._text import check_text
+
 Scheme = Literal["file", "s3", "gs"]
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,221}")
@@ -96,6 +98,7 @@ def parse_folder(place: str | os.PathLike[str], what: str) -> Path:
         raise type(problem)(
             f"{what} can't be {text!r}; write a local path, or file:///..."
         ) from None
+    check_text(text, what)  # a file system may know more than UTF-8, and SQLite does not
     if not found.is_local:
         # Known fault F42, for workspaces.
         raise ValueError(

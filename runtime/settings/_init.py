@@ -78,8 +78,11 @@ def init_from_config(path: str | PathLike[str] | None = None) -> Configuration:
 
     Raises:
         OSError: `path`, or the file that `$TROUPER_CONFIG` names, can't be read; with the fix.
-        ValueError: it can't be understood; with the place and the fix.
+        ValueError: it can't be understood; with the place and the fix. Or `path` is empty.
+        TypeError: `path` is none.
     """
+    if path is not None:
+        _check_path(path)
     refuse_unknown(os.environ)
     found = Path(path) if path is not None else find_config(os.environ)
     where = "the environment" if found is None else str(found)
@@ -91,12 +94,24 @@ def init_from_config(path: str | PathLike[str] | None = None) -> Configuration:
     return hold(checked(override(data, os.environ), where), secrets)
 
 
+def _check_path(path: object) -> None:
+    if not isinstance(path, str | PathLike):
+        raise TypeError(f"init_from_config() takes the path of a file, got {path!r}")
+    if path == "":
+        raise ValueError(
+            "init_from_config() can't read ''; name a file, or leave it out for the first there is "
+            f"of ./{_NAME} and the other usual places"
+        )
+
+
 def _load(file: Path, *, is_given: bool) -> dict[str, Any]:
     try:
         return load_config(file)
     except OSError as error:
         # One that was found by itself is there, and may not be opened.
         fix = "check the path" if is_given else f"check its rights, or {FILE} if that names it"
+        if isinstance(error, IsADirectoryError):
+            fix = "name a file in it"
         reason = f"{error.strerror}; {fix}"
         raise type(error)(error.errno, reason, str(file)) from error
 

@@ -6,6 +6,7 @@ from typing import Any, TypeGuard
 
 import msgspec
 
+from ...actors._text import check_text
 from .._names import suggest
 from ._sections import SECTIONS, Configuration, Queue
 
@@ -46,9 +47,21 @@ def normalised(data: Mapping[str, Any], where: str) -> dict[str, dict[str, Any]]
 def checked(data: Mapping[str, Any], where: str) -> Configuration:
     """Return the configuration, with every value of its type."""
     try:
-        return msgspec.convert(data, Configuration)
+        configuration = msgspec.convert(data, Configuration)
     except msgspec.ValidationError as error:
         raise wrong_type(error, where, data) from error
+    for section, keys in data.items():
+        _check_texts(keys, f"{where}: {section}")
+    return configuration
+
+
+def _check_texts(keys: Mapping[str, Any], place: str) -> None:
+    for key, value in keys.items():
+        check_text(key, f"a key of {place}")
+        if isinstance(value, str):
+            check_text(value, f"{place}.{key}")
+        elif _is_mapping(value) and key != "env_vars":  # may be secrets, and need be no text
+            _check_texts(value, f"{place}.{key}")
 
 
 def wrong_type(

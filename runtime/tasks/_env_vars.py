@@ -2,10 +2,12 @@
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, cast
 
 from attrs import define, field
 
+from ...actors._text import check_text
 from .._alone import WITHIN, Running, enter, leave, starter
 
 if TYPE_CHECKING:
@@ -13,21 +15,45 @@ if TYPE_CHECKING:
     from ._run import TaskRun
 
 
-def check_variables(variables: Mapping[str, str]) -> None:
-    """Refuse what no environment can hold. Values are never shown: they may be secrets.
+def read_variables(variables: Mapping[str, str]) -> Mapping[str, str]:
+    """Return an unchangeable copy of variables that an environment can hold.
+
+    Values are never shown: they may be secrets.
 
     Raises:
-        ValueError: with the name of the variable.
+        TypeError, ValueError: with the name of the variable.
     """
-    for name, value in variables.items():
-        if not name or "=" in name or "\0" in name:
-            raise ValueError(f"env_vars: {name!r} is no name of a variable; it has no '=' in it")
-        try:
-            os.fsencode(name + value)
-        except UnicodeEncodeError:
-            raise ValueError(f"env_vars: the value of {name!r} is no text") from None
-        if "\0" in value:
-            raise ValueError(f"env_vars: the value of {name!r} has a null character in it")
+    # What a caller without type checking may hand over.
+    if not isinstance(cast("object", variables), Mapping):
+        raise TypeError(
+            f"env_vars takes a mapping from str to str, got one of type {type(variables).__name__}"
+        )
+    for name, value in cast("Mapping[object, object]", variables).items():
+        if not isinstance(name, str):
+            raise TypeError(f"env_vars takes str, got the name {name!r}; str() it")
+        if not isinstance(value, str):
+            raise TypeError(
+                f"env_vars takes str, and the value of {name!r} is of type "
+                f"{type(value).__name__}; str() it"
+            )
+        _check_variable(name, value)
+    return MappingProxyType(dict(variables))
+
+
+def _check_variable(name: str, value: str) -> None:
+    check_text(name, "a name in env_vars")
+    if not name or "=" in name or "\0" in name:
+        raise ValueError(f"env_vars: {name!r} is no name of a variable; it has no '=' in it")
+    try:
+        # Not as UTF-8: what no text is in the environment comes so from `os.environ`.
+        os.fsencode(value)
+    except UnicodeEncodeError as problem:
+        raise ValueError(
+            f"env_vars: the value of {name!r} is no text: it has half a character at "
+            f"{problem.start}; leave that out"
+        ) from None
+    if "\0" in value:
+        raise ValueError(f"env_vars: the value of {name!r} has a null character in it")
 
 
 @define(eq=False)

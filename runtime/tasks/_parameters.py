@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, TypedDict, get_args
 from attrs import field, frozen
 
 from ...actors._run_context import CacheScope, Mode, RunContext, read_only
+from ...actors._text import check_text
 from .._names import suggest
 from ..bundle._manifest import CopyStyle
 from ..bundle._of_run import put_code
@@ -20,7 +21,7 @@ from ..logs._of_run import KEY as LOGS
 from ..logs._run_logs import LogFormat, RunLogs
 from ..workspace._names import folder_of
 from ..workspace._workspace import Workspace
-from ._env_vars import check_variables
+from ._env_vars import read_variables
 
 Isolate = Literal["process"]
 
@@ -79,7 +80,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
 }
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}")
 """It names a file, that of the bundle."""
-_MAPPINGS = ("env_vars", "labels", "annotations", "custom_context")
+_MAPPINGS = ("labels", "annotations", "custom_context")
 DEFAULTS: Final[Mapping[str, object]] = {
     "overwrite_cache": False,
     "disable_run_cache": False,
@@ -149,17 +150,12 @@ def check_parameters(mode: Mode | None, given: Mapping[str, Any]) -> Parameters:
     values: dict[str, Any] = {
         name: value for name, value in {"mode": mode, **given}.items() if value is not None
     }
-    for name, legal in _CHOICES.items():
-        if name in values and values[name] not in legal:
-            raise ValueError(f"{name} can't be {values[name]!r}; choose one of: {', '.join(legal)}")
-    for name, (what, types) in _TYPES.items():
-        if name in values:
-            value = values[name]
-            if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-                raise TypeError(f"{name} takes {what}, got {value!r}")
+    _check_each(values)
     for name in _MAPPINGS:
         if name in values:
             values[name] = read_only(values[name], name)
+    if "env_vars" in values:
+        values["env_vars"] = read_variables(values["env_vars"])
     for name in ("raw_data_path", "run_base_dir"):
         if name in values:
             parse_location(values[name], name)
@@ -167,7 +163,6 @@ def check_parameters(mode: Mode | None, given: Mapping[str, Any]) -> Parameters:
         parse_folder(values["workspace"], "workspace")
     if values.get("project") and values.get("workspace") is not False:
         folder_of(values["project"])
-    check_variables(values.get("env_vars", {}))
     _refuse_contradictions(values)
     _refuse_what_comes_later(values)
     if not _VERSION.fullmatch(values.get("version", "1")):
@@ -182,6 +177,20 @@ def check_parameters(mode: Mode | None, given: Mapping[str, Any]) -> Parameters:
             # By the name that it has here.
             raise type(problem)(str(problem).replace("run_name", "name", 1)) from None
     return Parameters(values)
+
+
+def _check_each(values: Mapping[str, Any]) -> None:
+    for name, legal in _CHOICES.items():
+        if name in values and values[name] not in legal:
+            raise ValueError(f"{name} can't be {values[name]!r}; choose one of: {', '.join(legal)}")
+    for name, (what, types) in _TYPES.items():
+        if name not in values:
+            continue
+        value = values[name]
+        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+            raise TypeError(f"{name} takes {what}, got {value!r}")
+        if isinstance(value, str | Path):
+            check_text(str(value), name)
 
 
 def _refuse_contradictions(values: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 from attrs import frozen
 
 from ...actors._restart import Backoff, RestartPolicy, RestartType
-from .._names import suggest
+from .._names import refuse_unknown
 from ..cache._policy import CacheBehavior, CachePolicy, policy_of
 
 
@@ -76,10 +76,7 @@ def check_options(owner: str, given: Mapping[str, Any]) -> Settings:
         TypeError: an option is unknown, or of a wrong type.
         ValueError: a value is not legal, or another one leaves it without effect; with the fix.
     """
-    for option in given:
-        if option not in TaskOptions.__annotations__:
-            known = TaskOptions.__annotations__
-            raise TypeError(f"{owner} has no option {option!r};{suggest(option, known)}")
+    refuse_unknown(owner, given, TaskOptions.__annotations__)
     for option, (what, types) in _TYPES.items():
         if option in given:
             value = given[option]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import trouper.asgi
 from harness.hosts import HOSTS, Host, relaying, run_in
 
 OPENING: dict[str, Callable[..., Any]] = {
+    "wf.execute": lambda workflow, **options: trio.run(partial(workflow.execute, **options)),
     "wf.open": lambda workflow, **options: workflow.open(**options),
     "trouper.open": trouper.open,
     "trouper.open_blocking": trouper.open_blocking,
@@ -25,9 +27,38 @@ def test_an_option_that_there_is_not(what: str) -> None:
     """A misspelt option would be one that was never given."""
     with pytest.raises(TypeError) as caught:
         OPENING[what](relaying(), hots="guest", dep=1)
-    assert str(caught.value).startswith(f"{what}() takes no option 'hots'; known: 'run', ")
+    assert str(caught.value).startswith(f"{what}() has no option 'hots'; known: 'run', ")
     with pytest.raises(TypeError, match="did you mean 'deps'"):
         OPENING[what](relaying(), dep=1)
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_an_option_of_a_handle_that_there_is_not(host: Host) -> None:
+    """Whatever the host, the nearest one is named, and nothing is sent or asked without it."""
+
+    async def use(run: Any) -> None:
+        with pytest.raises(TypeError, match=r"^run\.send\(\) has no option 'tiemout'; .*'timeout"):
+            await run.send(1, tiemout=1)
+        with pytest.raises(TypeError, match=r"^run\.send\(\) has no option 'too'; .*'to'\?"):
+            await run.send(1, too="relay")
+        with pytest.raises(TypeError, match=r"^run\.ask\(\) has no option 'reply'; .*'reply_from'"):
+            await run.ask(1, "relay", reply="relay")
+        with pytest.raises(TypeError, match=r"^run\.ask\(\) has no option 'zzz'; known: 'x', 'to'"):
+            await run.ask(1, "relay", zzz=1)
+        with pytest.raises(TypeError, match=r"^run\.stream\(\) has no option 'capactiy'; .*'capac"):
+            run.stream("relay", capactiy=1)
+
+    result = run_in(host, relaying(), use)
+    assert (result.status, result.nodes["relay"].received) == ("completed", 0)
+
+
+def test_an_option_of_a_blocking_handle_that_there_is_not() -> None:
+    with trouper.open_blocking(relaying()) as run:
+        untyped: Any = run
+        for call in (untyped.send, untyped.ask, untyped.stream):
+            with pytest.raises(TypeError, match=r"\(\) has no option 'zzz'; known: "):
+                call("relay", "relay", zzz=1) if call != untyped.stream else call("relay", zzz=1)
+    assert run.result().nodes["relay"].received == 0
 
 
 @pytest.mark.parametrize("host", HOSTS)

@@ -47,7 +47,7 @@ async def yields(n: int) -> Any:
         (plain, {"concurrency": True}, ValueError, "must be an int >= 1, got True"),
         (plain, {"ordered": 1}, TypeError, "ordered of 'plain' takes a bool, got 1"),
         (plain, {"ordered": False}, ValueError, "effect only with concurrency > 1; add that, or"),
-        (plain, {"fan_in": "zip"}, TypeError, "map 'plain' has no option 'fan_in'; known: ba"),
+        (plain, {"fan_in": "zip"}, TypeError, "map 'plain' has no option 'fan_in'; did you "),
         (plain, {"capacity": 3}, TypeError, "'plain' is a task; capacity is an option of an actor"),
         (
             plain,

@@ -231,8 +231,10 @@ async def test_a_whole_policy_decides_about_restarts(autojump_clock: MockClock) 
     assert whole == parts == [0, 0, 4]
 
 
-def test_an_unknown_option_lists_those_that_are_known() -> None:
-    with pytest.raises(TypeError, match="'n' has no option 'retries'; known: backoff, capacity"):
+def test_an_unknown_option_is_told_with_the_nearest_or_with_all_that_are_known() -> None:
+    with pytest.raises(TypeError, match="'n' has no option 'capactiy'; did you mean 'capacity'"):
+        check_options("actor", "n", {"capactiy": 3})
+    with pytest.raises(TypeError, match="'n' has no option 'retries'; known: 'backoff', 'cap"):
         check_options("task", "n", {"retries": 3})
 
 

@@ -82,4 +82,8 @@ async def test_bad_options_are_refused_and_the_message_is_not_accepted() -> None
             await run.send(1, "first", correlation_id=7)  # type: ignore[arg-type]  # likewise
         with pytest.raises(ValueError, match="traceparent 7 is no W3C header"):
             await run.send(1, "first", traceparent=7)  # type: ignore[arg-type]  # likewise
+        with pytest.raises(ValueError, match=r"custom_context\['k'\] can't be .* is half a char"):
+            await run.send(1, "first", custom_context={"k": "a\ud800"})
+        with pytest.raises(ValueError, match=r"^correlation_id can't be .* is half a character"):
+            await run.send(1, "first", correlation_id="a\ud800")
     assert seen == []

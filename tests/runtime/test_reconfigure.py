@@ -231,6 +231,7 @@ async def test_restart_options_hold_at_once(autojump_clock: MockClock) -> None:
     ("changes", "said"),
     [
         ({"fan_in": "zip"}, "fan_in of 'sink' can't be changed while it runs; what can: capacity"),
+        ({"capactiy": 3}, "run.reconfigure('sink') has no option 'capactiy'; did you mean 'capac"),
         ({"capacity": -1}, "capacity of 'sink' must be >= 0"),
         ({"capacity": 0, "overflow": "drop_oldest"}, "there is no buffer for"),
         ({"overflow": "drop"}, "overflow of 'sink' can't be 'drop'; choose one of"),

@@ -241,5 +241,8 @@ async def test_options_of_edges_mean_nothing(options: dict[str, Any]) -> None:
     async def parent(ctx: trouper.ActorContext) -> None:
         with pytest.raises(TypeError, match=f"has no option {next(iter(options))!r}"):
             await ctx.spawn(for_ever, **options)
+        misspelt: Any = {"nmae": "one"}
+        with pytest.raises(TypeError, match="has no option 'nmae'; did you mean 'name'"):
+            await ctx.spawn(for_ever, **misspelt)
 
     (await run_parent(parent)).unwrap()

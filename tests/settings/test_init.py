@@ -123,6 +123,31 @@ def test_the_first_of_four_places_is_taken(tmp_path: Path, monkeypatch: pytest.M
         trouper.init_from_config("none.yaml")
 
 
+def test_a_path_that_names_no_file() -> None:
+    with pytest.raises(ValueError, match=r"can't read ''; name a file, or leave it out .*config"):
+        trouper.init_from_config("")
+    nothing: Any = 3
+    with pytest.raises(TypeError, match=r"init_from_config\(\) takes the path of a file, got 3"):
+        trouper.init_from_config(nothing)
+
+
+@pytest.mark.parametrize(
+    ("sections", "place"),
+    [
+        ({"org": "a\udcff"}, "task.org"),
+        ({"run": {"service_account": "a\udcff"}}, "run.service_account"),
+        ({"run": {"labels": {"k": "a\udcff"}}}, "run.labels.k"),
+        ({"run": {"labels": {"a\udcff": "v"}}}, "a key of init(): run.labels"),
+        ({"queues": {"a\udcff": 1}}, "a key of init(): queues"),
+    ],
+)
+def test_half_a_character_is_told_with_its_place(sections: Any, place: str) -> None:
+    with pytest.raises(ValueError, match=r"'a\\udcff': '\\udcff' is half a character") as caught:
+        trouper.init(**sections)
+    assert f"{place} can't be " in str(caught.value)
+    assert "; leave it out, or decode" in str(caught.value)
+
+
 def test_the_users_folder_is_the_one_of_their_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,7 +251,7 @@ def test_a_file_that_can_not_be_read_is_told_with_the_fix(monkeypatch: pytest.Mo
     with pytest.raises(FileNotFoundError, match=r"No such file .*; check the path: 'no.yaml'"):
         trouper.init_from_config("no.yaml")
     Path("config.d").mkdir()
-    with pytest.raises(IsADirectoryError, match=r"check the path: 'config.d'"):
+    with pytest.raises(IsADirectoryError, match=r"name a file in it: 'config.d'"):
         trouper.init_from_config("config.d")
     monkeypatch.setenv("TROUPER_CONFIG", "gone.yaml")
     with pytest.raises(FileNotFoundError, match=r"or TROUPER_CONFIG if that names it: 'gone.y"):

@@ -229,7 +229,10 @@ def test_a_run_whose_name_is_taken_sets_nothing() -> None:
         ({"": "x"}, ValueError, "'' is no name of a variable"),
         ({"A": "secret\0"}, ValueError, "the value of 'A' has a null character"),
         ({"A": "secret\ud800"}, ValueError, "the value of 'A' is no text"),
-        ({"A": 1}, TypeError, "env_vars takes str to str, got 'A': 1"),
+        ({"B\ud800": "x"}, ValueError, r"a name in env_vars can't be 'B\\ud800': .* leave it out"),
+        ({"A": b"secret"}, TypeError, "the value of 'A' is of type bytes; str"),
+        ({1: "secret"}, TypeError, "takes str, got the name 1"),
+        ([("A", "secret")], TypeError, "takes a mapping from str to str, got one of type list"),
     ],
 )
 def test_what_no_environment_can_hold_is_refused_at_once(

@@ -5,6 +5,7 @@ import threading
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import attrs
 import pytest
 import trio
 
@@ -272,6 +273,39 @@ def test_parameters_are_checked_when_they_are_given(
     """F31, F40"""
     with pytest.raises(error, match=words):
         trouper.with_runcontext(**parameters)
+
+
+_HALF = "a\ud800"
+_OF_TEXT = ("project", "domain", "name", "version", "queue", "raw_data_path", "run_base_dir")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        *((name, _HALF, name) for name in (*_OF_TEXT, "service_account", "workspace")),
+        ("copy_bundle_to", Path(_HALF), "copy_bundle_to"),
+        *((name, {"k": _HALF}, f"{name}['k']") for name in ("labels", "annotations")),
+        *((name, {_HALF: "v"}, f"a key of {name}") for name in ("labels", "annotations")),
+        ("custom_context", {"k": _HALF}, "custom_context['k']"),
+        ("custom_context", {_HALF: "v"}, "a key of custom_context"),
+    ],
+)
+def test_half_a_character_is_refused_wherever_it_stands(name: str, value: Any, told: str) -> None:
+    """No record could hold it; nor does a context that was made by hand."""
+    said = f"{told} can't be {_HALF!r}: '\\ud800' is half a character"
+    with pytest.raises(ValueError, match="leave it out, or decode the bytes") as caught:
+        trouper.with_runcontext(**{name: value})
+    assert str(caught.value).startswith(said)
+    if name in attrs.fields_dict(trouper.RunContext) and name not in ("workspace", "version"):
+        fields: dict[str, Any] = {"run_name": "r", name: value}
+        with pytest.raises(ValueError, match="is half a character") as by_hand:
+            trouper.RunContext(**fields)
+        assert str(by_hand.value).startswith(said)
+
+
+def test_any_other_text_is_kept_as_it_is() -> None:
+    run = trouper.with_runcontext(labels={"Größe": "🐘"}, domain="größer").run(double, 1)
+    assert (run.context.labels, run.context.domain) == ({"Größe": "🐘"}, "größer")
 
 
 def test_unknown_parameters_are_refused() -> None:
