@@ -12,7 +12,7 @@ from ..actors._failure import OURS, summarize
 from ._cli_groups import groups_of_run
 from ._cli_plain import restarts_of
 from ._cli_text import columns, count, plain, plain_lines, shown
-from ._drain_report import ActorDrain, DrainReport
+from ._drain_report import DrainReport, in_words
 from ._report import EdgeReport, NodeReport, WorkflowResult
 
 _LETTERS = 5
@@ -130,20 +130,10 @@ def _edge(edge: EdgeReport) -> tuple[str, ...]:
 
 
 def _drain(drain: DrainReport) -> Iterator[str]:
-    yield f"drained in {drain.seconds:.1f} s of {drain.budget:g} s: {_done(drain)}"
+    yield f"drained in {drain.seconds:.1f} s of {drain.budget:g} s: {in_words(drain)}"
     if len(drain.actors) > 1:
         for name, each in drain.actors.items():
-            yield f"  {plain(name)}: {_done(each)}"
-
-
-def _done(counts: DrainReport | ActorDrain) -> str:
-    parts = (
-        (counts.acknowledged, "acknowledged"),
-        (counts.redelivered, "redelivered"),
-        (counts.dead_lettered, "dead-lettered"),
-        (counts.abandoned, "abandoned"),
-    )
-    return ", ".join(f"{n:,} {what}" for n, what in parts if n) or "no message was under way"
+            yield f"  {plain(name)}: {in_words(each)}"
 
 
 def _letters(letters: tuple[DeadLetter, ...], fallen_out: int) -> Iterator[str]:

@@ -49,4 +49,21 @@ class DrainReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return sum(each.abandoned for each in self.actors.values())
 
 
+def in_words(counts: DrainReport | ActorDrain, *, with_zeros: bool = False) -> str:
+    """Return what became of the messages: `1,234 acknowledged, 2 abandoned`.
+
+    Args:
+        with_zeros: all four counts, if one of them is not 0: a line of a log is looked for by them.
+    """
+    parts = (
+        (counts.acknowledged, "acknowledged"),
+        (counts.redelivered, "redelivered"),
+        (counts.dead_lettered, "dead-lettered"),
+        (counts.abandoned, "abandoned"),
+    )
+    if not any(n for n, _ in parts):
+        return "no message was under way"
+    return ", ".join(f"{n:,} {what}" for n, what in parts if n or with_zeros)
+
+
 ActorDrain.__module__ = DrainReport.__module__ = "trouper"

@@ -15,6 +15,7 @@ import sniffio
 import trio
 from anyio.abc import TaskGroup
 
+from .._drain_report import in_words
 from .._report import WorkflowResult
 from .._run import LiveRun
 from .._settings import ExecuteOptions, check_options
@@ -294,8 +295,7 @@ def _told(result: WorkflowResult) -> str:
     report = result.drain
     if report is None:
         return f"it had ended before: {result.status}: {result.reason}".removesuffix(": ")
-    parts = ("acknowledged", "redelivered", "dead_lettered", "abandoned")
-    told = ", ".join(f"{getattr(report, part)} {part.replace('_', '-')}" for part in parts)
+    told = in_words(report, with_zeros=True)
     cut = f"; cut short: {', '.join(report.cut_short)}" if report.cut_short else ""
     budget = round(report.budget, 1)
     return f"drained in {report.seconds:.1f} s of {budget:g} s, {result.status}: {told}{cut}"

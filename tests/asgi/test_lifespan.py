@@ -92,6 +92,19 @@ async def test_the_budget_counts_from_the_signal(
     )
 
 
+async def test_a_drain_with_nothing_to_do_is_told_in_words(
+    autojump_clock: trio.testing.MockClock, heard: list[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    """No row of zeros, in which one would look for a number."""
+    caplog.set_level("INFO", "trouper")
+    lifespan = trouper.asgi.lifespan(busy(), drain_budget=10)
+    async with lifespan(None):
+        await trio.testing.wait_all_tasks_blocked()
+        signal.raise_signal(signal.SIGTERM)
+    (line,) = [each.getMessage() for each in caplog.records if "drained in" in each.getMessage()]
+    assert line == "busy: drained in 0.0 s of 10 s, completed: no message was under way"
+
+
 async def test_a_second_signal_cancels(
     autojump_clock: trio.testing.MockClock, heard: list[int]
 ) -> None:
