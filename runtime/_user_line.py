@@ -41,6 +41,15 @@ def node_name(frame: FrameType) -> str | None:
     return next(filter(None, map(_node_of, _outwards(frame))), None)
 
 
+def running_task(frame: FrameType) -> trio.lowlevel.Task | None:
+    """Return the task that runs in these frames, of another thread; None: nothing of trio does."""
+    outer: FrameType | None = frame
+    while outer is not None and not _is_scheduler(outer):
+        outer = outer.f_back
+    task: object = None if outer is None else outer.f_locals.get("task")
+    return task if isinstance(task, trio.lowlevel.Task) else None
+
+
 def raised_at(error: BaseException) -> str:
     """Return ` in NODE, at file:line in function`, the user's innermost place; "" outside of nodes.
 
