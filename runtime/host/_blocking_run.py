@@ -3,7 +3,6 @@
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import Future
 from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
@@ -22,6 +21,7 @@ from ._crossing import Crossing
 from ._far import Call, Far, FarSideEnded, ForkedAway
 from ._give_way import GiveWay
 from ._hosted import AskOptions, HostedRun, SendOptions, at_once, not_in_trio
+from ._moment import Moment
 from ._raising import raise_error
 from ._session import Session
 
@@ -36,8 +36,10 @@ class BlockingRun(HostedRun):
 
     def __init__(self, live: LiveRun) -> None:
         super().__init__(Session(live, self._has_opened))
-        self._opened: Future[None] = Future()
-        """Done when the run has begun, or has ended without having begun."""
+        self._opened = Moment()
+        """When the run has begun, or has ended without having begun."""
+        self._over = Moment()
+        """When nothing more happens in its thread."""
         self._error: BaseException | None = None
         self._thread: threading.Thread | None = None
         self._on_exit: Callable[[], object] | None = None
@@ -63,7 +65,7 @@ class BlockingRun(HostedRun):
         self._thread = threading.Thread(target=copy_context().run, args=args, name="trouper")
         self._thread.start()
         try:
-            self._opened.result()
+            self._opened.wait()
         except BaseException:
             self._leave("opening it was interrupted")
             raise
@@ -80,14 +82,15 @@ class BlockingRun(HostedRun):
             trio.run(serve, instruments=[GiveWay()])
         except BaseException as error:
             self._error = only_leaf(error)
-            if self._on_exit is not None and self._opened.done():  # there is no block to raise it
+            if self._on_exit is not None and self._opened.has_come:  # there is no block to raise it
                 log.error("run %s was broken off: %r", self.name, self._error)
         finally:
             self._has_opened()
+            self._over.come()
 
     def _has_opened(self) -> None:
-        if not self._opened.done():
-            self._opened.set_result(None)
+        if not self._opened.has_come:
+            self._opened.come()
 
     def __exit__(
         self,
@@ -102,13 +105,19 @@ class BlockingRun(HostedRun):
     def _leave(self, why_cancelled: str) -> None:
         thread = self._thread
         assert thread is not None
-        self._leave_soon(why_cancelled)
         try:
-            thread.join()
-        except KeyboardInterrupt:
+            self._leave_soon(why_cancelled)
+            self._wait_over(thread)
+        except BaseException:
             self._leave_soon("interrupted while it drained")
-            thread.join()
+            self._wait_over(thread)
             raise
+
+    def _wait_over(self, thread: threading.Thread) -> None:
+        if thread.is_alive():  # else it has ended, or is in the process that this was forked from
+            # First: before Python 3.13 a `join` that Ctrl-C interrupts takes it for ended.
+            self._over.wait()
+        thread.join()
 
     def call_there(self, fn: Callable[..., Awaitable[Any]], /, *args: Any, **named: Any) -> Any:
         """Await `fn(...)` in trio, where the actors run, and return what it gives.
@@ -124,15 +133,20 @@ class BlockingRun(HostedRun):
             raise self._not_entered()
         if self._thread is threading.current_thread():
             raise not_in_trio("it would block those that it waits for")
-        ended: Future[None] = Future()
-        call = Call(partial(fn, *args, **named), partial(ended.set_result, None))
-        self._far.start(call)
+        ended = Moment()
+        call = Call(partial(fn, *args, **named), ended.come)
+        has_started = False
         try:
-            ended.result()
+            self._far.start(call)
+            has_started = True
+            ended.wait()
+        except (FarSideEnded, ForkedAway):
+            raise
         except BaseException:  # Ctrl-C
             with suppress(FarSideEnded):
                 self._far.post(call.cancel)
-            ended.result()
+            if has_started:  # else it may be on its way or not
+                ended.wait()
             raise
         if call.error is not None:
             raise_error(call)
@@ -222,8 +236,12 @@ class BlockingStream:
         self._crossing = Crossing(stream, far, self._wake)
         self._lot = 0
         """Messages that may be read before the next look at all else."""
-        self._news = threading.Condition()
-        self._wakes = 0
+        self._reading = threading.RLock()
+        self._is_news = False
+        """Whether there may be something that was not there at the last look."""
+        self._bar = threading.Lock()
+        """Where the reader waits; shut."""
+        self._bar.acquire()
         self._is_open = False
 
     @property
@@ -263,7 +281,7 @@ class BlockingStream:
         return self
 
     def __next__(self) -> Any:
-        with self._news:
+        with self._reading:
             while True:
                 if not self._lot:
                     self._lot = self._more()
@@ -280,7 +298,7 @@ class BlockingStream:
     def receive_many(self, max: int = 64) -> list[Any]:
         """As `Stream.receive_many`: 1 to `max` messages, the first of which is waited for."""
         check_many(max, is_open=self._is_open)
-        with self._news:
+        with self._reading:
             found: list[Any] = []
             while not found:  # dropped meanwhile, by a policy that makes room for newer ones
                 try:
@@ -294,18 +312,18 @@ class BlockingStream:
     def _more(self) -> int:
         """Return how many messages may be read; wait for one."""
         while True:
-            heard = self._wakes
+            self._is_news = False  # first: what comes from here on is looked for again
             lot = self._crossing.lot()
             if lot:
                 return lot
-            while heard == self._wakes:
+            while not self._is_news:
                 self._far.refuse_forked()
-                self._news.wait()
+                self._bar.acquire()
 
     def _wake(self) -> None:
-        with self._news:
-            self._wakes += 1
-            self._news.notify_all()
+        self._is_news = True
+        with suppress(RuntimeError):  # it is open: nobody waits, or somebody is about to go on
+            self._bar.release()
 
 
 BlockingRun.__module__ = BlockingStream.__module__ = "trouper"

@@ -9,6 +9,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from contextvars import Context, copy_context
 from functools import partial
 from typing import Any
@@ -50,7 +51,13 @@ class Queue:
         self._waiting.append(job)
         if not self._is_woken:
             self._is_woken = True
-            self._wake(self.run)
+            try:
+                self._wake(self.run)
+            except RuntimeError:  # as told
+                raise
+            except BaseException:  # of a signal handler, in the middle of it
+                self._wake_again()
+                raise
 
     def run(self) -> None:
         """Do what waits now. Called on the other side.
@@ -66,7 +73,17 @@ class Queue:
                 job = waiting.popleft()
             except IndexError:  # another thread does the rest: the far side has ended
                 return
-            job()
+            try:
+                job()
+            except BaseException:  # of a signal handler: the rest must not wait for another job
+                self._wake_again()
+                raise
+
+    def _wake_again(self) -> None:
+        """Wake, after an interruption: others have left that to this thread, and would wait."""
+        self._is_woken = False
+        with suppress(BaseException):  # what has come first is raised
+            self._wake(self.run)
 
 
 class Call:
