@@ -91,7 +91,23 @@ def _library_here() -> str:
     return ""
 
 
+def _is_reactors_thread() -> bool:
+    """Return whether Twisted's own loop runs here, of which sniffio knows nothing."""
+    # What a program of Twisted has loaded; of no other.
+    reactor = sys.modules.get("twisted.internet.reactor")
+    threads = sys.modules.get("twisted.python.threadable")
+    if threads is None or not getattr(reactor, "running", False):
+        return False
+    return bool(threads.isInIOThread())
+
+
 def _other(library: str) -> str:
+    if not library and _is_reactors_thread():
+        return (
+            "Twisted's reactor runs here; write `run = trouper.open_blocking(wf).start()`, and "
+            "call its methods in threads, as by `deferToThread(run.send, x)`; or install "
+            "Twisted's asyncioreactor, and open the run in a task of asyncio"
+        )
     if not library:
         return "no event loop runs in this thread; write `with trouper.open_blocking(wf) as run:`"
     if library == _CALLBACK:

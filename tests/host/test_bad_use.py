@@ -1,8 +1,10 @@
 """What is written wrongly is refused with what to write, before anything has begun."""
 
 import asyncio
+import sys
 from collections.abc import Callable
 from functools import partial
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -99,6 +101,34 @@ def test_a_callback_of_asyncio_is_no_task() -> None:
     asyncio.run(main())
     assert told[0].endswith("in a coroutine, and start that by `asyncio.create_task(...)`")
     assert told[1].endswith("write `async with trouper.open(wf) as run:`")
+
+
+@pytest.mark.parametrize(
+    ("runs", "is_its_thread", "told"),
+    [
+        (
+            True,
+            True,
+            r"Twisted's reactor runs here; .*open_blocking\(wf\)\.start\(\).*deferToThread",
+        ),
+        (True, False, "no event loop runs in this thread"),
+        (False, True, "no event loop runs in this thread"),
+    ],
+)
+def test_twisteds_own_loop_is_named(
+    runs: bool, is_its_thread: bool, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As its modules look that tell of it; none of them is imported for that."""
+    reactor = SimpleNamespace(running=runs)
+    monkeypatch.setitem(sys.modules, "twisted.internet.reactor", reactor)
+    threads: Any = ModuleType("twisted.python.threadable")
+    threads.isInIOThread = lambda: is_its_thread
+    monkeypatch.setitem(sys.modules, "twisted.python.threadable", threads)
+    with pytest.raises(RuntimeError, match=told):
+        trouper.open(relaying())
+    # What a program of Twisted is told to write.
+    run = trouper.open_blocking(relaying()).start()
+    assert run.drain().status == "completed"
 
 
 def test_another_library_is_named() -> None:

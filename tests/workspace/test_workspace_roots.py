@@ -56,7 +56,7 @@ def test_what_names_no_folder_is_told(root: str) -> None:
     """F31: an empty name was the root."""
     with pytest.raises(ValueError, match=r"a workspace can't be .*; write a local path"):
         trouper.Workspace(root)
-    with pytest.raises(ValueError, match=r"workspace can't be .*; write a local path"):
+    with pytest.raises(ValueError, match=r"workspace can't be .*; (write a local path|leave it)"):
         trouper.with_runcontext(workspace=root)
 
 
@@ -85,10 +85,13 @@ def test_runs_are_where_a_workspace_looks_for_them(
     assert list(here.iterdir()) == []
 
 
-@pytest.mark.parametrize("project", ["a/b", "a\ud800b"])
-def test_a_name_that_is_no_project_is_told_at_once(project: str) -> None:
+@pytest.mark.parametrize(
+    ("project", "told"),
+    [("a/b", "no project can be called 'a/b'"), ("a\ud800b", r"project can't be 'a\\ud800b'")],
+)
+def test_a_name_that_is_no_project_is_told_at_once(project: str, told: str) -> None:
     """F31"""
-    with pytest.raises(ValueError, match="no project can be called"):
+    with pytest.raises(ValueError, match=told):
         trouper.with_runcontext(project=project)
     # Nothing is kept by that name there.
     assert trouper.with_runcontext(project="a/b", workspace=False).run(where).done()
