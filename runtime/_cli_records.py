@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from .command._apps import Json, Root
+
 _RUNS_HELP = """\
 List the runs that are recorded, the newest first, each by its last execution.
 
@@ -58,15 +60,6 @@ config_app = App(
     default_parameter=_DEFAULTS,
 )
 
-_Root = Annotated[
-    str | None,
-    Parameter(
-        help="Folder of the workspace; else $TROUPER_HOME, else storage.root as configured, "
-        "else ./.trouper."
-    ),
-]
-_Json = Annotated[bool, Parameter(help="Print JSON.")]
-
 
 @runs_app.default
 def list_runs(
@@ -87,8 +80,8 @@ def list_runs(
         list[str] | None, Parameter(help="KEY=VALUE; of several, all have to be there.")
     ] = None,
     limit: Annotated[int, Parameter(help="At most so many, 20 by default; 0: all.")] = 20,
-    root: _Root = None,
-    json: _Json = False,
+    root: Root = None,
+    json: Json = False,
 ) -> int:
     from ._cli_runs import Wanted, list_runs
 
@@ -113,8 +106,8 @@ def show_run(
     name: Annotated[str, Parameter(name="NAME", help="Of the run; or PROJECT/EXPERIMENT/NAME.")],
     /,
     *,
-    root: _Root = None,
-    json: _Json = False,
+    root: Root = None,
+    json: Json = False,
 ) -> int:
     from ._cli_runs import show_run
 
@@ -134,7 +127,7 @@ def abort_run(
     /,
     *,
     wait: Annotated[float, Parameter(help="Seconds to wait for its end, 10 by default.")] = 10.0,
-    root: _Root = None,
+    root: Root = None,
 ) -> int:
     from .command._runs_again import abort_run
 
@@ -145,14 +138,14 @@ def abort_run(
 
 @runs_app.command(name="rerun", help=_RERUN_HELP)
 def rerun(
-    name: _Name, /, *, root: _Root = None, json: _Report = False, plain: _Plain = False
+    name: _Name, /, *, root: Root = None, json: _Report = False, plain: _Plain = False
 ) -> int:
     return _again(name, root, is_recovery=False, as_json=json, is_plain=plain)
 
 
 @runs_app.command(name="recover", help=_RECOVER_HELP)
 def recover(
-    name: _Name, /, *, root: _Root = None, json: _Report = False, plain: _Plain = False
+    name: _Name, /, *, root: Root = None, json: _Report = False, plain: _Plain = False
 ) -> int:
     return _again(name, root, is_recovery=True, as_json=json, is_plain=plain)
 
@@ -178,7 +171,7 @@ def show_config(
     diff: Annotated[
         tuple[str, str] | None, Parameter(help="Two profiles; shows where they differ.")
     ] = None,
-    json: _Json = False,
+    json: Json = False,
 ) -> int:
     from ._cli_config import diff_lines, no_profile_beside, show_lines
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from subprocess import Popen, TimeoutExpired
 from time import time
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import trio
 from attrs import evolve
@@ -37,10 +37,8 @@ from ._outputs import Outputs
 from ._parameters import Parameters
 from ._run import TaskRun
 from ._source import source_of
+from ._work import Ended, abort_at_interrupts
 from .errors import RuntimeUserError
-
-if TYPE_CHECKING:
-    from ._work import Ended
 
 GRACE = 10.0
 """Seconds that the process has after its run to end."""
@@ -110,11 +108,7 @@ class IsolatedWork:
 
     async def obey(self, run: TaskRun, interrupts: trio.MemoryReceiveChannel[int]) -> None:
         """Cancel at the first signal. At the third this process ends, and so that one hears it."""
-        async for count in interrupts:
-            run.interrupted = True
-            more = "twice more" if count == 1 else "once more"
-            sys.stderr.write(f"\ncancelling; {more} to leave at once\n")
-            run.abort("interrupted")
+        await abort_at_interrupts(run, interrupts)
 
     def actions(self) -> ActionReport:
         """Return its actions; while it goes on, those of another process are not known here."""

@@ -6,6 +6,7 @@ from typing import Any, overload
 from ...actors._profile_config import ProfileConfig
 from ...actors._run_context import RunContext
 from .. import _blocking
+from .._names import parameters_of, refuse_unknown
 from .._report import WorkflowResult
 from .._run import DRAIN_BUDGET, LiveRun
 from .._settings import Harness
@@ -54,6 +55,7 @@ def run(target: Any, /, *args: Any, **named: Any) -> Any:
         RuntimeUserError: the task failed.
         StoreError: the workspace can't be written; nothing has run.
         RuntimeError: an event loop already runs in this thread; the text names the awaitable form.
+        TypeError: `target` is neither, or takes no such argument.
     """
     if take_task(target) is not None:
         return with_runcontext().run(target, *args, **named)
@@ -61,6 +63,7 @@ def run(target: Any, /, *args: Any, **named: Any) -> Any:
         raise TypeError(
             f"trouper.run() takes a trouper.Workflow or a task of an environment, got {target!r}"
         )
+    refuse_unknown("trouper.run()", named, parameters_of(_blocking.run))
     return _blocking.run(target, *args, **named)
 
 

@@ -84,6 +84,15 @@ class Work(Protocol):
         ...
 
 
+async def abort_at_interrupts(run: TaskRun, interrupts: trio.MemoryReceiveChannel[int]) -> None:
+    """Cancel a run at the first signal, and say what more of them do."""
+    async for count in interrupts:
+        run.interrupted = True
+        more = "twice more" if count == 1 else "once more"
+        sys.stderr.write(f"\ncancelling; {more} to leave at once\n")
+        run.abort("interrupted")
+
+
 class TaskWork:
     """A task, its first action, and all that this calls."""
 
@@ -116,11 +125,7 @@ class TaskWork:
 
     async def obey(self, run: TaskRun, interrupts: trio.MemoryReceiveChannel[int]) -> None:
         """Cancel at the first signal: a call has nothing to drain. The third ends the process."""
-        async for count in interrupts:
-            run.interrupted = True
-            more = "twice more" if count == 1 else "once more"
-            sys.stderr.write(f"\ncancelling; {more} to leave at once\n")
-            run.abort("interrupted")
+        await abort_at_interrupts(run, interrupts)
 
     def actions(self) -> ActionReport:
         return report(self._root)

@@ -8,11 +8,12 @@ import sys
 import sysconfig
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
 
+from harness.processes import running
 from trouper.runtime.cli import main
 
 COMMAND = (sys.executable, "-m", "trouper")
@@ -105,22 +106,9 @@ def run_process(*words: object, cwd: Path | None = None) -> "subprocess.Complete
     )
 
 
-@contextmanager
-def started(*words: object) -> Generator["subprocess.Popen[str]", None, None]:
+def started(*words: object) -> "AbstractContextManager[subprocess.Popen[str]]":
     """Start the command, to be signalled; killed at the end if it is still there."""
-    process = subprocess.Popen(
-        [*COMMAND, *map(str, words)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        encoding="utf-8",
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+    return running([*COMMAND, *words])
 
 
 def read_until(process: "subprocess.Popen[str]", text: str) -> str:

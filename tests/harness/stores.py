@@ -2,12 +2,12 @@
 
 import subprocess
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from harness.command import PATIENCE
+from harness.processes import running
 from trouper.runtime.store._records import ActionRecord, NewRun
 from trouper.runtime.store._store import Store, open_store
 
@@ -43,21 +43,10 @@ def open_at(root: Path, **more: Any) -> Store:
     return open_store(root, **more)
 
 
-@contextmanager
-def child(code: str, root: Path, *words: object) -> Generator["subprocess.Popen[str]", None, None]:
+def child(code: str, root: Path, *words: object) -> "AbstractContextManager[subprocess.Popen[str]]":
     """Start a process that runs `code` below the prelude; killed at the end if still there."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", PRELUDE + code, str(root), *map(str, words)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+    command = [sys.executable, "-c", PRELUDE + code, root, *words]
+    return running(command, stdin=subprocess.PIPE, stderr=None)
 
 
 def line(process: "subprocess.Popen[str]") -> str:

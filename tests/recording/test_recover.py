@@ -3,14 +3,14 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 import trouper
 from harness.command import PATIENCE
+from harness.processes import running
 
 PROGRAM = """
 import os, signal, sys
@@ -103,21 +103,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@contextmanager
-def program(*words: object) -> Generator["subprocess.Popen[str]", None, None]:
-    process = subprocess.Popen(
-        [sys.executable, "program.py", *map(str, words)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        encoding="utf-8",
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+def program(*words: object) -> "AbstractContextManager[subprocess.Popen[str]]":
+    return running([sys.executable, "program.py", *words])
 
 
 def ended(*words: object) -> tuple[int, str]:

@@ -9,24 +9,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trouper
 from harness.members import Told
-
-AT_ONCE = trouper.Backoff(min=0, max=0)
-
-
-async def for_ever(ctx: trouper.ActorContext) -> None:
-    await trio.sleep_forever()
-
-
-async def always(ctx: trouper.ActorContext) -> None:
-    raise Told("again")
-
-
-async def run_parent(body: Any, **options: Any) -> trouper.WorkflowResult:
-    """Run an actor that spawns, alone."""
-    wf = trouper.Workflow()
-    given: Any = {"backoff": AT_ONCE, **options}
-    wf.actor(name="parent", **given)(body)
-    return await wf.execute()
+from harness.spawning import AT_ONCE, always, for_ever, run_parent
 
 
 async def test_a_fed_child_takes_its_time(autojump_clock: MockClock) -> None:

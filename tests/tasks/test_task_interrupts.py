@@ -3,13 +3,13 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from harness.command import PATIENCE, read_until
+from harness.processes import running
 
 PROGRAM = """
 import sys, threading
@@ -64,23 +64,10 @@ start()
 """
 
 
-@contextmanager
-def program(folder: Path, task: str) -> "Generator[subprocess.Popen[str], None, None]":
+def program(folder: Path, task: str) -> "AbstractContextManager[subprocess.Popen[str]]":
     path = folder / "program.py"
     path.write_text(PROGRAM, encoding="utf-8")
-    process = subprocess.Popen(
-        [sys.executable, str(path), task],
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        encoding="utf-8",
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+    return running([sys.executable, path, task], stdout=subprocess.DEVNULL)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
