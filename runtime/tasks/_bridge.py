@@ -7,6 +7,7 @@ the thread: a cancel reaches it, and it ends before the sync task does.
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from contextvars import Context, ContextVar, copy_context
 from functools import partial
 from inspect import isawaitable
@@ -58,12 +59,19 @@ class NurseryBridge:
     def watch(self, on_cancel: Callable[[], None]) -> Callable[[], None]:
         """Have `on_cancel` called if the waiting task is cancelled, until what is returned is."""
         scope = trio.CancelScope()
-        self._token.run_sync_soon(self._nursery.start_soon, self._watch, scope, on_cancel)
+        self._token.run_sync_soon(self._start_watch, scope, on_cancel)
 
         def stop() -> None:
-            self._token.run_sync_soon(scope.cancel)
+            with suppress(trio.RunFinishedError):
+                self._token.run_sync_soon(scope.cancel)
 
         return stop
+
+    def _start_watch(self, scope: trio.CancelScope, on_cancel: Callable[[], None]) -> None:
+        if self._is_open:
+            self._nursery.start_soon(self._watch, scope, on_cancel)
+        elif not scope.cancel_called:  # the thread was abandoned, and begins something all the same
+            on_cancel()
 
     async def _watch(self, scope: trio.CancelScope, on_cancel: Callable[[], None]) -> None:
         with scope:

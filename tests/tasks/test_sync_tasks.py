@@ -291,3 +291,31 @@ async def test_a_thread_that_outlives_its_budget_calls_nothing_any_more() -> Non
     gone.set()
     await trio.to_thread.run_sync(said.wait, 60.0)
     assert "deaf was abandoned" in answers[0]
+
+
+async def test_what_a_thread_begins_after_its_budget_is_cancelled() -> None:
+    """X6: it took the whole event loop along, by a task in a nursery that was closed."""
+    started, gone, said = threading.Event(), threading.Event(), threading.Event()
+    reasons: list[str] = []
+
+    @env.task(name="endless")
+    async def endless() -> None:
+        await trio.sleep_forever()
+
+    @env.task(name="deaf_starter", shutdown=0.001)
+    def deaf_starter() -> None:
+        started.set()
+        gone.wait(60)
+        try:
+            trouper.with_runcontext().run(endless)
+        except trouper.RunCancelled as error:
+            reasons.append(str(error))
+        finally:
+            said.set()
+
+    async with runner.open(deaf_starter) as run:
+        await trio.to_thread.run_sync(started.wait)
+        run.abort()
+    gone.set()
+    await trio.to_thread.run_sync(said.wait, 60.0)
+    assert reasons[0].endswith("deaf_starter, which has started it, was cancelled")
