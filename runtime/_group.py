@@ -1,16 +1,14 @@
 """Groups of a workflow's nodes: who is stopped and started together when one of them fails."""
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol, TypedDict, TypeVar, Unpack, overload
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol, TypedDict, Unpack
 
 from ..actors._group_policy import GroupPolicy, GroupRestart
 from ..actors._strategy import AutoShutdown, Strategy
+from ._declaring import Declares
 from ._names import check_name, refuse_unknown
 from ._node import Node
-from ._options import ActorOptions, AnyOptions, MapOptions, TaskOptions
 from ._shape import Kind
-
-F = TypeVar("F")
 
 
 class GroupOptions(TypedDict, total=False):
@@ -53,7 +51,7 @@ class Builder(Protocol):
     def add_group(self, group: "Group") -> None: ...
 
 
-class Group:
+class Group(Declares):
     """Members of a workflow under one supervisor; made by `wf.group(...)` or `group.group(...)`.
 
     They are ordinary nodes: edges cross the border of a group as they like. Start order is the
@@ -73,52 +71,18 @@ class Group:
         if parent is not None:
             parent.members.append(self)
 
-    @overload
-    def task(self, obj: F, /) -> F: ...
-    @overload
-    def task(self, **options: Unpack[TaskOptions]) -> Callable[[F], F]: ...
-    def task(self, *obj: Any, **options: Any) -> Any:
-        """Add a batch task, as `wf.task`."""
-        return self._workflow.add_member(obj, "task", options, self)
+    def _declare(self, obj: tuple[Any, ...], kind: Kind | None, options: Mapping[str, Any]) -> Any:
+        return self._workflow.add_member(obj, kind, options, self)
 
-    @overload
-    def actor(self, obj: F, /) -> F: ...
-    @overload
-    def actor(self, **options: Unpack[ActorOptions]) -> Callable[[F], F]: ...
-    def actor(self, *obj: Any, **options: Any) -> Any:
-        """Add an actor, as `wf.actor`."""
-        return self._workflow.add_member(obj, "actor", options, self)
-
-    @overload
-    def map(
+    def _declare_map(
         self,
-        fn: F,
-        /,
-        *,
+        fn: tuple[Any, ...],
         over: Any,
-        concurrency: int = 1,
-        ordered: bool = True,
-        **options: Unpack[MapOptions],
-    ) -> F: ...
-    @overload
-    def map(
-        self,
-        *,
-        over: Any,
-        concurrency: int = 1,
-        ordered: bool = True,
-        **options: Unpack[MapOptions],
-    ) -> Callable[[F], F]: ...
-    def map(
-        self, *fn: Any, over: Any, concurrency: int = 1, ordered: bool = True, **options: Any
+        concurrency: int,
+        ordered: bool,
+        options: Mapping[str, Any],
     ) -> Any:
-        """Add a map, as `wf.map`."""
         return self._workflow.add_map(fn, over, concurrency, ordered, options, self)
-
-    def add(self, obj: F, /, **options: Unpack[AnyOptions]) -> F:
-        """Add any object with `execute(ctx)` or an async `run(ctx)`, as `wf.add`."""
-        self._workflow.add_member((obj,), None, options, self)
-        return obj
 
     def group(self, name: str, **options: Unpack[GroupOptions]) -> "Group":
         """Add a group inside of this one.

@@ -1,10 +1,11 @@
 """A graph of tasks and actors, and the ways to run it."""
 
-from collections.abc import Callable, Collection, Mapping
-from typing import Any, TypeVar, Unpack, overload
+from collections.abc import Collection, Mapping
+from typing import Any, Unpack
 
 from ..actors._run_context import RunContext
 from ._alone import among_runs
+from ._declaring import Declares
 from ._execution import Execution
 from ._graph_check import ensure_graph
 from ._group import Group, GroupOptions, refuse_significant
@@ -13,7 +14,6 @@ from ._mermaid import to_mermaid
 from ._names import check_name
 from ._nested import Nested, copy_groups, resolve_names, sinks_of, take_over
 from ._node import Node, Readers, make_node, readers_of, upstreams_of
-from ._options import ActorOptions, AnyOptions, MapOptions, TaskOptions
 from ._report import WorkflowResult
 from ._run import LiveRun
 from ._settings import (
@@ -28,10 +28,8 @@ from ._settings import (
 from ._shape import Kind
 from ._trio_only import refuse_outside_trio
 
-F = TypeVar("F")
 
-
-class Workflow:
+class Workflow(Declares):
     """Declare nodes with `@wf.task`, `@wf.actor` and `wf.add(obj)`; then `await wf.execute()`.
 
     Nothing runs, and nothing touches an event loop, until it is executed or opened; each execution
@@ -58,78 +56,17 @@ class Workflow:
 
     # -- building ----------------------------------------------------------------------------
 
-    @overload
-    def task(self, obj: F, /) -> F: ...
-    @overload
-    def task(self, **options: Unpack[TaskOptions]) -> Callable[[F], F]: ...
-    def task(self, *obj: Any, **options: Any) -> Any:
-        """Add a batch task: one call, one result. Gives back the object unchanged.
+    def _declare(self, obj: tuple[Any, ...], kind: Kind | None, options: Mapping[str, Any]) -> Any:
+        return self._decorate(obj, kind, options)
 
-        Raises:
-            TypeError, ValueError: the object or an option is not legal; the text names the fix.
-        """
-        return self._decorate(obj, "task", options)
-
-    @overload
-    def actor(self, obj: F, /) -> F: ...
-    @overload
-    def actor(self, **options: Unpack[ActorOptions]) -> Callable[[F], F]: ...
-    def actor(self, *obj: Any, **options: Any) -> Any:
-        """Add an actor: messages in, messages out. Gives back the object unchanged.
-
-        Raises: as `task`.
-        """
-        return self._decorate(obj, "actor", options)
-
-    def add(self, obj: F, /, **options: Unpack[AnyOptions]) -> F:
-        """Add any object with `execute(ctx)` or an async `run(ctx)`: instance, class, function.
-
-        An instance serves all incarnations as it is; a class or factory gives each a fresh one.
-
-        A workflow too: its nodes are taken over as `name/node`. Its sources take what `depends_on`
-        names, its sinks are its output; `name` and `depends_on` are its only options.
-
-        Raises: as `task`.
-        """
-        self._add(obj, None, options)
-        return obj
-
-    @overload
-    def map(
+    def _declare_map(
         self,
-        fn: F,
-        /,
-        *,
+        fn: tuple[Any, ...],
         over: Any,
-        concurrency: int = 1,
-        ordered: bool = True,
-        **options: Unpack[MapOptions],
-    ) -> F: ...
-    @overload
-    def map(
-        self,
-        *,
-        over: Any,
-        concurrency: int = 1,
-        ordered: bool = True,
-        **options: Unpack[MapOptions],
-    ) -> Callable[[F], F]: ...
-    def map(
-        self, *fn: Any, over: Any, concurrency: int = 1, ordered: bool = True, **options: Any
+        concurrency: int,
+        ordered: bool,
+        options: Mapping[str, Any],
     ) -> Any:
-        """Add a node that calls a function for each item of a list, or each message of a stream.
-
-        Over a batch task it is a task: a list in, the list of results out. Over an actor it is an
-        actor that sends one result for each message. Gives back the function unchanged.
-
-        Args:
-            fn: takes one item, or the context and one item; `def` or `async def`.
-            over: the upstream, which has been declared before; `{upstream: Edge(...)}` too.
-            concurrency: how many calls may go on at a time.
-            ordered: whether results come in the order of the items.
-
-        Raises: as `task`.
-        """
         return self.add_map(fn, over, concurrency, ordered, options)
 
     def add_map(
@@ -141,7 +78,7 @@ class Workflow:
         options: Mapping[str, Any],
         group: Group | None = None,
     ) -> Any:
-        """Add a map, perhaps as the member of a group. Called by `map`, and by the group."""
+        """Add a map, perhaps as the member of a group. Called by the group itself."""
 
         def add(function: Any) -> Any:
             node = make_map(
