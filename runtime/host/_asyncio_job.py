@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from contextvars import Context
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -63,6 +64,9 @@ class Job:
     # -- in asyncio --------------------------------------------------------------------------
 
     def start(self) -> None:
+        if self._side.is_ending:  # a task that nobody runs to its end
+            self._side.home(partial(self.lose, self._side.closed(self)))
+            return
         self._task = task = self._context.run(self._side.loop.create_task, self._go())
         task.set_name(self.terms.name)
         # Not at the end of `_go`, which a task that is cancelled early does not even begin.

@@ -50,7 +50,8 @@ class AsyncioOfRun:
         self._token = trio.lowlevel.current_trio_token()
         self._around = _current()
         """That of the run whose body has started this one."""
-        self._own: OwnLoop | None = None
+        self._own: list[OwnLoop] = []
+        """Loops of its own; all but the last were ended by what ran there, and may not be over."""
         self._is_closed = False
         self.left: dict[str, deque[Any]] = {}
         """By node: what a source has yielded there, and a cancel has kept from being sent."""
@@ -68,11 +69,11 @@ class AsyncioOfRun:
             return host
         if self._around is not None:
             return self._around.side()
-        if self._own is None or self._own.is_closed:
+        if not self._own or self._own[-1].is_ending:
             from ._own_loop import OwnLoop
 
-            self._own = OwnLoop()
-        return self._own.side
+            self._own = [*(each for each in self._own if not each.is_over), OwnLoop()]
+        return self._own[-1].side
 
     async def close(self) -> None:
         """End the run's own loop, whatever is left there; nothing if there is none."""
@@ -84,10 +85,10 @@ class AsyncioOfRun:
                 len(items),
                 node,
             )
-        own, self._own = self._own, None
-        if own is not None:
-            with trio.CancelScope(shield=True):
+        with trio.CancelScope(shield=True):
+            for own in self._own:
                 await own.close()
+        self._own.clear()
 
 
 def _current() -> AsyncioOfRun | None:

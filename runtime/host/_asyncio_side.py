@@ -34,6 +34,8 @@ class AsyncioSide:
         self._there = Queue(self._wake_there)
         self._here = Queue(trio.lowlevel.current_trio_token().run_sync_soon)
         self.under_way: set[Job] = set()
+        self.is_ending = False
+        """Whether it begins nothing more: its loop ends what is left there. Set in its thread."""
 
     def _wake_there(self, run: Callable[[], None]) -> None:
         if self._is_here:
@@ -57,8 +59,8 @@ class AsyncioSide:
         Raises:
             LoopClosed: it would never run.
         """
-        if self.loop.is_closed():
-            raise closed(job.terms.name)
+        if self.is_ending or self.loop.is_closed():
+            raise self.closed(job)
         self.under_way.add(job)
         self.post(job.start)
 
@@ -108,7 +110,14 @@ class AsyncioSide:
     def lose_all(self) -> None:
         """Tell all who wait that the loop is closed."""
         for job in tuple(self.under_way):
-            job.lose(closed(job.terms.name))
+            job.lose(self.closed(job))
+
+    def closed(self, job: Job) -> LoopClosed:
+        """Return the error of a job whose loop is no more."""
+        return LoopClosed(
+            f"the asyncio loop that runs {job.terms.name} is closed; leave the block of "
+            "`trouper.open(...)` before the loop is closed, and let nothing that runs there stop it"
+        )
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
@@ -116,11 +125,3 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
-
-
-def closed(name: str) -> LoopClosed:
-    """Return the error of a job whose loop is no more."""
-    return LoopClosed(
-        f"the asyncio loop that runs {name} is closed; leave the block of `trouper.open(...)` "
-        "before the loop is closed, and let nothing that runs there stop it"
-    )

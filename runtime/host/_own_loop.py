@@ -34,6 +34,7 @@ class OwnLoop:
         asyncio.set_event_loop(self._loop)
         try:
             self._run_to_its_end()
+            self.side.is_ending = True
             self._loop.run_until_complete(_end_all())
         finally:
             asyncio.set_event_loop(None)
@@ -52,19 +53,28 @@ class OwnLoop:
         self._over.set()
 
     @property
-    def is_closed(self) -> bool:
-        """Whether it can run nothing more."""
-        return self._loop.is_closed()
+    def is_ending(self) -> bool:
+        """Whether it runs nothing more."""
+        return self.side.is_ending
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing of it is left."""
+        return self._over.is_set()
 
     async def close(self) -> None:
         """End what is left there, and the thread; one that hangs is abandoned, and named."""
-        self.side.post(self._loop.stop)
+        self.side.post(self._stop)
         with trio.move_on_after(PATIENCE) as scope:
             await self._over.wait()
         if scope.cancelled_caught:
             log.warning("the thread of asyncio blocks for %g s and is abandoned", PATIENCE)
         else:
             self._thread.join()
+
+    def _stop(self) -> None:
+        if not self.is_ending:  # else it has ended before, and what is left there ends now
+            self._loop.stop()
 
 
 async def _end_all() -> None:

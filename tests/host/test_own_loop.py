@@ -3,6 +3,8 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from contextvars import copy_context
+from functools import partial
 from typing import Any
 
 import anyio
@@ -10,10 +12,13 @@ import anyio.lowlevel
 import pytest
 import sniffio
 import trio
+import trio.testing
 
 import trouper
 from harness.hosts import run_in
 from trouper.runtime.host import _own_loop
+from trouper.runtime.host._asyncio_job import Job, Terms
+from trouper.runtime.host._asyncio_side import LoopClosed
 
 
 async def double(number: int) -> int:
@@ -56,8 +61,7 @@ def test_a_loop_that_is_ended_from_inside_is_told_and_replaced(end_it: Callable[
         return number
 
     workflow = trouper.Workflow("stubborn")
-    # Attempts that come while the loop still ends fail as well.
-    workflow.add(trouper.asyncio_bridge(stubborn), max_attempts=1_000, max_restarts=1_000)
+    workflow.add(trouper.asyncio_bridge(stubborn), max_attempts=2, max_restarts=1)
 
     async def use(run: Any) -> None:
         assert await run.ask(5, to="stubborn") == 5
@@ -66,6 +70,61 @@ def test_a_loop_that_is_ended_from_inside_is_told_and_replaced(end_it: Callable[
     assert loops[0].is_closed()
     assert loops[-1] is not loops[0]
     assert "its loop shuts down" in str(result.nodes["stubborn"].failures[0])
+
+
+def test_what_comes_while_a_loop_still_ends_has_another_one() -> None:
+    """X6: in the old one it would be a task that nobody runs to its end."""
+    loops: list[asyncio.AbstractEventLoop] = []
+    may_end: list[asyncio.Event] = []
+    left: list[asyncio.Task[None]] = []
+
+    async def careful() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await may_end[0].wait()
+
+    async def stubborn(number: int) -> int:
+        loop = asyncio.get_running_loop()
+        if not loops:
+            loops.append(loop)
+            may_end.append(asyncio.Event())
+            left.append(asyncio.create_task(careful()))
+            await asyncio.sleep(0)
+            loop.stop()
+            await asyncio.Event().wait()
+        assert not loops[0].is_closed()
+        loops[0].call_soon_threadsafe(may_end[0].set)
+        loops.append(loop)
+        return number
+
+    workflow = trouper.Workflow("stubborn")
+    workflow.add(trouper.asyncio_bridge(stubborn), max_attempts=2, max_restarts=1)
+
+    async def use(run: Any) -> None:
+        assert await run.ask(5, to="stubborn") == 5
+
+    run_in("trio", workflow, use)
+    assert [loop.is_closed() for loop in loops] == [True, True]
+
+
+async def test_what_was_on_its_way_to_a_loop_that_ends_is_told() -> None:
+    own, gate = _own_loop.OwnLoop(), threading.Event()
+    side = own.side
+    job = Job(side, partial(double, 1), copy_context(), Terms("late"))
+    side.post(gate.wait)
+
+    async def run() -> None:
+        with pytest.raises(LoopClosed, match="runs late is closed"):
+            await side.run(job)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run)
+        await trio.testing.wait_all_tasks_blocked()
+        side.is_ending = True
+        gate.set()
+    side.is_ending = False
+    await own.close()
 
 
 def test_what_is_left_in_the_run_s_own_loop_is_ended_with_it() -> None:
