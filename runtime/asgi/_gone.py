@@ -6,6 +6,9 @@ from typing import Any
 import anyio
 from starlette.requests import ClientDisconnect, Request
 
+LOOK = 0.1
+"""Seconds until it is asked again for a disconnect that was told something else."""
+
 
 async def while_there(request: Request, call: Callable[[], Awaitable[Any]]) -> Any:
     """Await a call and return what it gives, unless the client goes before; the body was read.
@@ -19,8 +22,10 @@ async def while_there(request: Request, call: Callable[[], Awaitable[Any]]) -> A
     is_done = False
 
     async def watch() -> None:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
+        # What is in front of a server may tell the body once more, or each time that it is asked,
+        # and so at once: then nothing else in the loop would have its turn.
+        while (await request.receive())["type"] != "http.disconnect":  # noqa: ASYNC110  # no event
+            await anyio.sleep(LOOK)
         tasks.cancel_scope.cancel()
 
     async with anyio.create_task_group() as tasks:

@@ -129,11 +129,11 @@ class IsolatedWork:
             process = _start(theirs)
         link = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
         async with link, trio.open_nursery() as nursery:
-            nursery.start_soon(self._forward, link)
             # A cancel becomes an order: the end is waited for, as with tasks in this process.
             with trio.CancelScope(shield=True):
                 with suppress(trio.BrokenResourceError):  # it died while it was told
                     await link.send_all(self._job)
+                    nursery.start_soon(self._forward, link)  # not before: one at a time may send
                     answer = await _receive(link)
                 self._has_ended = True
                 await trio.to_thread.run_sync(_wait_for, process, self._context.run_name)

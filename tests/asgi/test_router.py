@@ -225,6 +225,37 @@ async def test_a_question_of_a_client_that_has_gone_is_given_up() -> None:
         lifespan.run.cancel()
 
 
+@pytest.mark.parametrize("times", [2, 1_000_000])
+async def test_a_body_that_is_told_again_and_again_holds_up_nothing(
+    autojump_clock: trio.testing.MockClock, times: int
+) -> None:
+    """As some adapters do, and middleware once: the loop would go round in that for ever."""
+    sent, gone = list[Any](), trio.Event()
+    told = {"type": "http.request", "body": b'{"item": "slow"}', "more_body": False}
+    messages = iter([told] * times)
+
+    async def receive() -> dict[str, Any]:
+        if gone.is_set():
+            return {"type": "http.disconnect"}
+        message = next(messages, None)
+        if message is None:
+            await gone.wait()
+        return message or {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async with serving() as (_, lifespan):
+        app = trouper.asgi.router(lifespan)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(app, post("/ask/price"), receive, send)
+            await trio.sleep(1)
+            assert not sent
+            gone.set()
+        assert sent[0]["status"] == 499
+        lifespan.run.cancel()
+
+
 async def test_a_message_has_the_deadline_of_its_request(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
