@@ -4,6 +4,7 @@ Rule: only `reveal()` gives the value away. Text of a run that would hold one go
 `mask_text` before it is printed, logged or kept.
 """
 
+import os
 import re
 import threading
 from collections.abc import Mapping, Sequence
@@ -76,28 +77,36 @@ class _Known:
         # By id, because equal ones come and go each by itself.
         self._secrets: WeakValueDictionary[int, Secret] = WeakValueDictionary()
         self._pattern: re.Pattern[str] | None = None
-        self._is_new = False
-        self._lock = threading.Lock()
+        self._added = self._heeded = 0
+        """How many there were ever, and as the pattern was made."""
+        self.free_lock()
+
+    def free_lock(self) -> None:
+        # Reentrant: a signal handler that logs, or a finalizer, may come in the middle of it.
+        self._lock = threading.RLock()
 
     def add(self, secret: Secret) -> None:
         with self._lock:
             self._secrets[id(secret)] = secret
-            self._is_new = True
+            self._added += 1
 
     def pattern(self) -> re.Pattern[str] | None:
         """Return what finds them in text; None: there are none."""
-        if self._is_new:
+        if self._heeded != self._added:
             with self._lock:
-                self._is_new = False
+                added = self._added
                 texts = {str(each.reveal()) for each in self._secrets.values()}
                 long = sorted((each for each in texts if len(each) >= SHORTEST), key=len)
                 # The longest first: one may hold another.
                 words = "|".join(re.escape(each) for each in reversed(long))
                 self._pattern = re.compile(words) if words else None
+                # Last: until then nobody takes the old one for what there is.
+                self._heeded = added
         return self._pattern
 
 
 _known = _Known()
+os.register_at_fork(after_in_child=_known.free_lock)  # another thread may have held it
 
 
 def mask_text(text: str) -> str:

@@ -6,11 +6,12 @@ was the older one falls out.
 """
 
 import os
-import threading
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
 from ._line import LogLine, read_line
+from ._locks import Locking
 
 NAME = "records.jsonl"
 OLDER = "records.older.jsonl"
@@ -18,29 +19,49 @@ MOST_BYTES = 16 * 2**20
 """Of both files of one run."""
 
 
-class LogFile:
+class LogFile(Locking):
     """Appends the lines of one run."""
 
     def __init__(self, folder: Path, *, most: int = MOST_BYTES) -> None:
+        super().__init__()
         self._folder = folder
         self._half = most // 2
-        self._lock = threading.Lock()
         self._fd: int | None = None
         self._size = 0
 
+    def free_lock(self) -> None:
+        super().free_lock()
+        self._is_busy = False
+        self._late: deque[bytes] = deque()
+        """What came in the middle of a write, in its own thread."""
+
     def append(self, line: LogLine) -> None:
         """Write a line; it is with the operating system when this returns.
+
+        In a signal handler or a finalizer that interrupts a write, it is soon after.
 
         Raises:
             OSError: it can't be written.
         """
         data = f"{line.as_json()}\n".encode()
         with self._lock:
-            fd = self._open() if self._fd is None else self._fd
-            if self._size and self._size + len(data) > self._half:
-                fd = self._turn()
-            os.write(fd, data)
-            self._size += len(data)
+            if self._is_busy:
+                self._late.append(data)
+                return
+            self._is_busy = True
+            try:
+                self._write(data)
+                while self._late:
+                    self._write(self._late.popleft())
+            finally:
+                self._is_busy = False
+
+    def _write(self, data: bytes) -> None:
+        fd = self._open() if self._fd is None else self._fd
+        if self._size and self._size + len(data) > self._half:
+            fd = self._turn()
+        os.write(fd, data)
+        self._size += len(data)
 
     def _open(self) -> int:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,7 +1,6 @@
 """What one run says: how it is shown, and what is kept of it."""
 
 import logging
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
@@ -10,6 +9,7 @@ from typing import Any, Literal
 
 from ._file import LogFile
 from ._line import LogLine, line_of
+from ._locks import Locking
 from ._stamp import Stamp, stamp_here
 from ._terminal import say
 
@@ -31,7 +31,7 @@ class LogLines(tuple[LogLine, ...]):
         return made
 
 
-class RunLogs:
+class RunLogs(Locking):
     """The logging of one run. Made with it, used from any thread."""
 
     def __init__(self, run: str, given: Mapping[str, Any], *, most: int = MOST_LINES) -> None:
@@ -41,6 +41,7 @@ class RunLogs:
             given: its parameters, those that were said; `log_level`, `log_format` and
                 `reset_root_logger` are looked at.
         """
+        super().__init__()
         self.run = run
         self.level: int | None = given.get("log_level")
         """Its records below that are dropped; None: as the root logger has it."""
@@ -53,7 +54,6 @@ class RunLogs:
         """Of a node of its graph, by name."""
         self._lines: deque[LogLine] = deque(maxlen=most)
         self._taken = 0
-        self._lock = threading.Lock()
         self._file: LogFile | None = None
 
     def keep_in(self, folder: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr
 from io import StringIO
 from pathlib import Path
@@ -17,6 +18,7 @@ from harness.command import PATIENCE
 from harness.logs import Kept, root_logger
 from trouper.runtime.logs._file import NAME, OLDER, LogFile, read_lines
 from trouper.runtime.logs._line import LogLine, line_of, read_line
+from trouper.runtime.logs._locks import _free_in_child
 from trouper.runtime.logs._of_run import logging_of, logs_of, recorded_lines
 from trouper.runtime.logs._run_logs import RunLogs
 from trouper.runtime.logs._stamp import Stamp
@@ -139,6 +141,42 @@ def test_a_file_is_bounded_and_its_older_half_falls_out(tmp_path: Path) -> None:
     small.append(line("longer than half"))
     small.close()
     assert messages(read_lines(tmp_path))[-1] == "longer than half"
+
+
+def test_a_line_in_the_middle_of_another_one_waits_for_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal handler may log, or a finalizer: it waited for the lock of its own thread."""
+    file, write = LogFile(tmp_path, most=10), os.write
+    inner = ["second", "third"]
+
+    def interrupted(fd: int, data: bytes) -> int:
+        while inner:
+            file.append(line(inner.pop(0)))
+        return write(fd, data)
+
+    monkeypatch.setattr(os, "write", interrupted)
+    file.append(line("first"))
+    file.close()
+    assert messages(read_lines(tmp_path)) == ["second", "third"]  # it is bounded
+
+    logs = RunLogs("run", {"log_level": logging.INFO})
+    with logs._lock:
+        logs.take(record("while it is looked at"), Stamp("run"))
+    assert messages(logs.lines()) == ["while it is looked at"]
+
+
+def test_a_child_logs_though_it_was_forked_in_the_middle_of_a_line(tmp_path: Path) -> None:
+    """X6: the thread that holds the locks is not in the child."""
+    file, logs = LogFile(tmp_path), RunLogs("run", {"log_level": logging.INFO})
+    with ThreadPoolExecutor(1) as other:
+        other.submit(file._lock.acquire).result()
+        other.submit(logs._lock.acquire).result()
+        _free_in_child()
+        file.append(line("of the child"))
+        logs.take(record("of the child"), Stamp("run"))
+    file.close()
+    assert messages(read_lines(tmp_path)) == messages(logs.lines()) == ["of the child"]
 
 
 def test_two_writers_lose_nothing(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import copy
 import json
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -223,6 +224,23 @@ def test_config_diff_tells_that_a_secret_differs(
     assert capsys.readouterr().out.splitlines() == ['  password: "***" -> "***"']
     assert main([*base, "--diff", "a", "b"]) == 0
     assert capsys.readouterr().out.splitlines() == ["a and b are equal"]
+
+
+def test_what_is_masked_while_a_new_one_is_heeded_is_masked_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A signal handler that logs may come in the middle of it; and so may another thread."""
+    secret, compile_, seen = Secret("barracuda"), re.compile, list[str]()
+
+    def interrupted(words: str) -> "re.Pattern[str]":
+        monkeypatch.setattr(re, "compile", compile_)
+        seen.append(mask_text("a barracuda"))
+        return compile_(words)
+
+    monkeypatch.setattr(re, "compile", interrupted)
+    assert mask_text("the barracuda") == "the ***"
+    assert seen == ["a ***"]
+    assert secret.reveal() == "barracuda"
 
 
 def test_tasks_read_it_and_logs_mask_it() -> None:
