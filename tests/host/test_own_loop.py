@@ -130,6 +130,7 @@ async def test_what_was_on_its_way_to_a_loop_that_ends_is_told() -> None:
 def test_what_is_left_in_the_run_s_own_loop_is_ended_with_it() -> None:
     """X6: tasks that a function has started and left are cancelled, and waited for."""
     seen: list[str] = []
+    left: list[asyncio.Task[None]] = []  # asyncio itself holds no task that waits
 
     async def background() -> None:
         try:
@@ -139,9 +140,9 @@ def test_what_is_left_in_the_run_s_own_loop_is_ended_with_it() -> None:
             seen.append("cleaned up")
 
     async def start() -> str:
-        task = asyncio.create_task(background())
+        left.append(asyncio.create_task(background()))
         await asyncio.sleep(0)
-        return str(task.done())
+        return str(left[0].done())
 
     workflow = trouper.Workflow("left")
     workflow.task(trouper.asyncio_bridge(start))
