@@ -1,8 +1,13 @@
 """The handle of a run of tasks: while it goes on, and after."""
 
 import threading
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import anyio
+import sniffio
 import trio
 
 from ...actors._run_context import RunContext
@@ -48,12 +53,13 @@ class TaskRun(Run):
         self._hold = hold
         self._is_held = False
         self._done = threading.Event()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # reentrant: a signal handler may abort it
+        self._on_end: list[Callable[[], object]] = []
+        """Wake those who wait in event loops."""
         self._phase: RunPhase = "pending"
         self._error: BaseException | None = None
         self._outputs = Outputs()
         self._token: trio.lowlevel.TrioToken | None = None
-        self._ended: trio.Event | None = None
         self._reason = ""
         self.refusal: BaseException | None = None
         """Why the disk takes no more of what happens in it."""
@@ -163,7 +169,6 @@ class TaskRun(Run):
         """Run it to its end, in this trio task. Never raises for a failed task."""
         if not self._is_held:
             self.begin()
-        self._ended = trio.Event()
         with self._lock:
             self._token = trio.lowlevel.current_trio_token()
             self._phase = "running"
@@ -178,7 +183,6 @@ class TaskRun(Run):
         finally:
             await asyncio.close()
             self._end(phase)
-            self._ended.set()
 
     def _end(self, phase: RunPhase) -> None:
         if self.refusal is not None and self._error is None:
@@ -191,6 +195,11 @@ class TaskRun(Run):
             self._error = refusal
             self._settle("failed")
         self._done.set()
+        with self._lock:
+            wakes, self._on_end = self._on_end, []
+        for wake in wakes:
+            with suppress(RuntimeError):  # that loop has ended
+                wake()
 
     def _settle(self, phase: RunPhase) -> None:
         if self._error is not None:
@@ -211,14 +220,31 @@ class TaskRun(Run):
         if self._phase == "cancelled":
             raise RunCancelled(f"run {self.name!r} was cancelled: {self._reason}")
 
-    async def wait_in_trio(self) -> None:
-        if self._ended is None or self._token is not trio.lowlevel.current_trio_token():
-            await trio.to_thread.run_sync(self._done.wait, abandon_on_cancel=True)
-        else:
-            await self._ended.wait()
+    async def wait_in_loop(self) -> None:
+        # In no thread: those of waits that were given up would be missing in that loop.
+        told = anyio.Event()
+        wake = partial(_soon_here(), told.set)
+        with self._lock:
+            if self.done():
+                return
+            self._on_end.append(wake)
+        try:
+            await told.wait()
+        finally:
+            with self._lock, suppress(ValueError):
+                self._on_end.remove(wake)
 
     def wait_blocking(self, timeout: float | None) -> bool:
         return self._done.wait(timeout)
+
+
+def _soon_here() -> Callable[[Callable[[], object]], object]:
+    """Return what makes the loop that runs here call a function soon, from any thread."""
+    if sniffio.current_async_library() == "trio":
+        return trio.lowlevel.current_trio_token().run_sync_soon
+    import asyncio  # whose loop it is
+
+    return asyncio.get_running_loop().call_soon_threadsafe
 
 
 class _Wait(Wait):
@@ -242,7 +268,7 @@ class _Wait(Wait):
     async def aio(self) -> None:
         """Wait until the run has ended."""
         if not self._live.done():
-            await self._live.wait_in_trio()
+            await self._live.wait_in_loop()
 
 
 TaskRun.__module__ = "trouper"

@@ -1,11 +1,15 @@
 """The handle of a run of tasks: looked at, waited for, aborted, cancelled."""
 
+import asyncio
+import threading
 from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
 import trouper
+from trouper.runtime.tasks._runner import run_prepared
 
 env = trouper.TaskEnvironment("handles")
 
@@ -55,6 +59,67 @@ async def test_a_run_is_waited_for_from_other_threads() -> None:
 
         token = trio.lowlevel.current_trio_token()
         assert await trio.to_thread.run_sync(wait_in_another_loop)
+
+
+def waiting(go_on: threading.Event) -> Any:
+    """Return a run that goes on in a thread, and that thread."""
+
+    @trouper.TaskEnvironment("elsewhere").task
+    async def waits() -> None:
+        await trio.to_thread.run_sync(go_on.wait)
+
+    run = trouper.with_runcontext().prepare(waits, (), {})
+    thread = threading.Thread(target=run_prepared, args=(run,))
+    thread.start()
+    return run, thread
+
+
+async def test_waits_that_are_given_up_leave_the_loop_its_threads() -> None:
+    """X6: each kept one of trio's 40 until the run ended, which then hung what ends it, too."""
+    go_on = threading.Event()
+    run, thread = waiting(go_on)
+    for _ in range(50):
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await run.wait.aio()
+    async with trio.open_nursery() as nursery:
+        for _ in range(50):
+            nursery.start_soon(run.wait.aio)
+        await trio.testing.wait_all_tasks_blocked()
+        await trio.to_thread.run_sync(go_on.set)
+    assert run.phase == "completed"
+    await trio.to_thread.run_sync(thread.join)
+
+
+def test_a_run_is_waited_for_in_asyncio() -> None:
+    go_on = threading.Event()
+    run, thread = waiting(go_on)
+
+    async def wait() -> None:
+        ended = asyncio.create_task(run.wait.aio())
+        given_up = asyncio.create_task(run.wait.aio())
+        await asyncio.sleep(0)
+        given_up.cancel()
+        go_on.set()
+        await ended
+
+    asyncio.run(wait())
+    assert run.done()
+    thread.join()
+
+
+def test_the_end_of_a_run_survives_a_loop_that_waited_for_it() -> None:
+    go_on = threading.Event()
+    run, thread = waiting(go_on)
+    loop = asyncio.new_event_loop()
+    waiter = loop.create_task(run.wait.aio())
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    go_on.set()
+    thread.join()
+    assert run.phase == "completed"
+    waiter._log_destroy_pending = False  # type: ignore[attr-defined]  # that is the test
 
 
 async def test_abort_runs_the_finally_blocks_of_every_task() -> None:
