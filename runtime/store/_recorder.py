@@ -109,15 +109,16 @@ class Recorder:
         self.flush()
 
     def flush(self) -> None:
-        """Write all that waits.
+        """Write all that waits now; not what others record meanwhile, which may never end.
 
         Raises:
             StoreError: it could not be written; what waits will be tried again.
         """
         with self._flushing:
             self._collect()
-            while self._waiting:
-                self._write_batch()
+            left = len(self._waiting)
+            while left > 0 and self._waiting:
+                left -= self._write_batch(left)
 
     def _collect(self) -> None:
         with self._guard:
@@ -185,9 +186,9 @@ class Recorder:
         with suppress(StoreError):
             self.close()
 
-    def _write_batch(self) -> None:
-        """Write some records. Called with `_flushing` held."""
-        batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
+    def _write_batch(self, most: int) -> int:
+        """Write some records, and return how many. Called with `_flushing` held."""
+        batch = [self._waiting.popleft() for _ in range(min(_BATCH, most, len(self._waiting)))]
         newest = {(each.execution, each.name): each for each in batch}
         try:
             self._actions.write(newest.values())
@@ -198,6 +199,7 @@ class Recorder:
             raise
         self.failure = None
         self._tell_written(newest.values())
+        return len(batch)
 
     def _tell_written(self, records: Iterable[ActionRecord]) -> None:
         of: dict[int, list[ActionRecord]] = {}

@@ -165,8 +165,12 @@ class Tracked:
     def _collect(self) -> Iterator[ActionRecord]:
         self._tell_soon()
         dirty, execution = self._dirty, self.claim.execution
-        while dirty:
-            action = dirty.popleft()
+        # As many as there are now: others are noted meanwhile, and it may never end.
+        for _ in range(len(dirty)):
+            try:
+                action = dirty.popleft()
+            except IndexError:  # the oldest have fallen out
+                break
             # First this: what becomes of it from here on is noted anew.
             action.is_noted = False
             yield action.as_record(execution)

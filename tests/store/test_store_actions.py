@@ -105,6 +105,33 @@ def test_the_thread_writes_what_nobody_waits_for(tmp_path: Path) -> None:
         recorder.close()
 
 
+def test_a_flush_ends_though_others_record_all_the_time(tmp_path: Path) -> None:
+    """No heart would beat meanwhile, nor a run end."""
+    with open_at(tmp_path) as store:
+        claim = store.runs.claim(new_run())
+        write, written = store.actions.write, list[str]()
+
+        class Busy:
+            def __getattr__(self, name: str) -> Any:
+                return getattr(store.actions, name)
+
+            def write(self, records: Any) -> None:
+                records = list(records)
+                written.extend(each.name for each in records)
+                if len(written) < 10_000:
+                    for number in range(300):
+                        recorder._waiting.append(action(claim.execution, f"later-{number}"))
+                write(records)
+
+        recorder = recorder_of(store, actions=Busy())
+        recorder.record_now(action(claim.execution, "first"))
+        assert written == ["first"]
+        recorder.flush()
+        assert len(written) == 301
+        written.extend([""] * 10_000)
+        recorder.close()
+
+
 def recorder_of(store: Store, **more: Any) -> Recorder:
     """A recorder of its own for a store."""
     parts: dict[str, Any] = {
