@@ -11,7 +11,7 @@ import pytest
 import trio
 
 import trouper
-from harness.hosts import in_asyncio, opened, relaying
+from harness.hosts import in_asyncio, opened, relaying, until
 from trouper.runtime.host._crossing import CROSSING
 
 Host = Literal["thread", "guest"]
@@ -209,6 +209,7 @@ def test_a_closed_stream_holds_nobody_up() -> None:
             async with run.stream("count", capacity=1) as numbers:
                 await run.call_there(opening, begin)
                 assert await anext(numbers) == 1
+                await until(lambda: made[0] > CROSSING // 2)  # more is on its way
             assert (await run.wait()).status == "completed"
         assert made[0] == 5 * CROSSING
         assert numbers.dropped > 0
