@@ -122,7 +122,7 @@ async def _obey(run: TaskRun, link: socket.socket) -> None:
     """Abort the run when that is ordered, or when the parent is gone."""
     with trio.socket.from_stdlib_socket(link) as orders:
         while order := await orders.recv(4096):
-            run.abort(order.decode())
+            run.abort(order.decode(errors="replace"))  # a long one may be cut within a character
     run.abort("the process that had started it is gone")
     await trio.sleep(GRACE)
     os._exit(1)

@@ -89,7 +89,7 @@ def touch(folder: str, name: str) -> None:
 
 
 @env.task
-async def waits(path: str, ballast: bytes = b"") -> None:
+async def waits(path: str) -> None:
     try:
         touch(path, "begun")
         await trio.sleep_forever()
@@ -251,14 +251,6 @@ async def test_a_cancel_reaches_it_and_waits_for_its_end(tmp_path: Path) -> None
             scope.cancel()
     assert opened[0].phase == "cancelled"
     assert (tmp_path / "finally").exists()
-
-
-async def test_an_abort_that_comes_while_it_is_told_what_to_do_reaches_it(tmp_path: Path) -> None:
-    """More than a socket holds: what it is told takes until its process has started."""
-    with trio.fail_after(60):
-        async with isolated.open(waits, str(tmp_path), bytes(4 << 20)) as run:
-            run.abort("enough")
-    assert (run.phase, run.reason) == ("cancelled", "enough")
 
 
 async def _appears(path: Path) -> None:
