@@ -12,7 +12,7 @@ import trio
 
 from .._leaf import only_leaf
 from ._far import Call, Far, FarSideEnded, Queue
-from ._give_way import GiveWay
+from ._give_way import GiveWay, HostGivesWay
 from ._hosted import HostKind, not_in_trio
 from ._outlast import outlast
 from ._raising import raise_error
@@ -30,6 +30,8 @@ class AsyncioBridge:
         self._thread: threading.Thread | None = None
         self._home = Queue(self._wake_home)
         self.far = Far()
+        self._far_steps = GiveWay()
+        self.turns = HostGivesWay(self.loop.call_later, self._far_steps)
         self._opened: asyncio.Future[None] = self.loop.create_future()
         self.over: asyncio.Future[None] = self.loop.create_future()
         """Done when the trio loop is no more."""
@@ -99,7 +101,7 @@ class AsyncioBridge:
     def _run_in_thread(self, serve: Main) -> None:
         error: BaseException | None = None
         try:
-            trio.run(serve, instruments=[GiveWay()])
+            trio.run(serve, instruments=[self._far_steps])
         except BaseException as caught:
             error = only_leaf(caught)
         self.home(partial(self._end, error))
@@ -167,7 +169,7 @@ class AsyncioBridge:
         call = Call(partial(fn, *args, **named), arrive)
         self.far.start(call)
         try:
-            await answer.future
+            await self.wait(answer.future)
         except asyncio.CancelledError:
             if answer.has_come:
                 raise
@@ -179,6 +181,18 @@ class AsyncioBridge:
         if call.error is not None:
             raise_error(call)
         return call.value
+
+    async def wait(self, future: "asyncio.Future[None]") -> None:
+        """Wait for a future that the far side has done; whose loop gets its turns meanwhile."""
+        if self._kind == "guest":
+            await future
+            return
+        self.turns.look()
+        self.turns.waits += 1
+        try:
+            await future
+        finally:
+            self.turns.waits -= 1
 
     def _refuse_elsewhere(self) -> None:
         try:
@@ -195,9 +209,9 @@ class AsyncioBridge:
 
     async def _cut(self, call: Call, answer: "_Answer") -> None:
         """Cancel a call and wait for its end, through every further cancel."""
+        answer.future = self.loop.create_future()
         with suppress(FarSideEnded):
             self.far.post(call.cancel)
-        answer.future = self.loop.create_future()
         with suppress(asyncio.CancelledError):
             await outlast(answer.future, _nothing, gives_way=self._kind == "thread")
 

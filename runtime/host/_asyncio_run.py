@@ -275,7 +275,7 @@ class AsyncioStream(AsyncOnly):
                 self._slice_ends = perf_counter() + SLICE
             while not (lot := self._crossing.lot()):
                 self._waiter = self._bridge.loop.create_future()
-                await self._waiter
+                await self._bridge.wait(self._waiter)
                 self._slice_ends = perf_counter() + SLICE
         except StopIteration:
             raise StopAsyncIteration from None

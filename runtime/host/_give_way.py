@@ -1,4 +1,4 @@
-"""Lets the host's thread run beside a loop that never runs dry.
+"""Lets another thread run beside a loop that never runs dry: the host's, or the one of the actors.
 
 A loop with work to do looks for events without waiting: it lets go of the interpreter's lock and
 takes it again at once, hundreds of times a second. A thread that waits for the lock is told each
@@ -7,6 +7,7 @@ would beside a thread that just computes. It could starve for seconds.
 """
 
 import time
+from collections.abc import Callable
 
 import trio
 
@@ -14,6 +15,12 @@ EVERY = 0.001
 """Seconds of work between two pauses."""
 PAUSE = 20e-6
 """Seconds: enough for another thread to wake and to take the lock."""
+OFTEN = 0.005
+"""Seconds between two looks at a thread that gets its turns."""
+SELDOM = 0.05
+"""Seconds between two looks at a thread that wants none."""
+FEW = 8
+"""Steps of the other loop between two looks that tell of a thread that starves."""
 
 
 class Pauses:
@@ -31,12 +38,59 @@ class Pauses:
 
 
 class GiveWay(trio.abc.Instrument):
-    """Pauses now and then, if there is always something to do."""
+    """Pauses now and then, if there is always something to do; and counts the steps of its loop."""
 
     def __init__(self) -> None:
         self._pauses = Pauses()
+        self.steps = 0
 
     def before_io_wait(self, timeout: float) -> None:
         """Pause, unless the loop waits anyway."""
+        self.steps += 1
         if timeout == 0.0:
             self._pauses.pause()
+
+
+class HostGivesWay:
+    """Has the host's loop pause, while the loop of the actors has something to do but no turn.
+
+    It looks now and then from the moment that something crosses, until nobody waits and nothing
+    goes on. Whether the other loop starves shows after a pause: it makes a step then, but few.
+    """
+
+    def __init__(self, later: Callable[[float, Callable[[], None]], object], far: GiveWay) -> None:
+        """Prepare.
+
+        Args:
+            later: calls a function in the host's loop, after so many seconds.
+            far: counts the steps of the other loop.
+        """
+        self._later = later
+        self._far = far
+        self._looks = False
+        self._seen = 0
+        self._delay = EVERY
+        self.waits = 0
+        """How many wait for the other loop now."""
+
+    def look(self) -> None:
+        """Begin to look, if it does not: something crosses."""
+        if not self._looks:
+            self._looks = True
+            self._delay = EVERY
+            self._later(EVERY, self._look)
+
+    def _look(self) -> None:
+        steps, self._seen = self._far.steps - self._seen, self._far.steps
+        if steps >= FEW:
+            self._delay = OFTEN
+        elif steps:
+            self._delay = EVERY
+        elif self._delay < SELDOM:
+            self._delay = min(2 * self._delay, SELDOM)
+        elif not self.waits:  # nor did it want any of the turns that it got
+            self._looks = False
+            return
+        if steps < FEW:
+            time.sleep(PAUSE)
+        self._later(self._delay, self._look)
