@@ -31,7 +31,7 @@ class AsyncioBridge:
         self._home = Queue(self._wake_home)
         self.far = Far()
         self._far_steps = GiveWay()
-        self.turns = HostGivesWay(self.loop.call_later, self._far_steps)
+        self._turns = HostGivesWay(self.loop.call_later, self._far_steps)
         self._opened: asyncio.Future[None] = self.loop.create_future()
         self.over: asyncio.Future[None] = self.loop.create_future()
         """Done when the trio loop is no more."""
@@ -168,8 +168,12 @@ class AsyncioBridge:
         arrive = answer.arrive if self._kind == "guest" else partial(self.home, answer.arrive)
         call = Call(partial(fn, *args, **named), arrive)
         self.far.start(call)
+        turns = self._turns  # as in `wait`, and not by it: a coroutine more is felt here
+        if self._kind == "thread":
+            turns.look()
+        turns.waits += 1
         try:
-            await self.wait(answer.future)
+            await answer.future
         except asyncio.CancelledError:
             if answer.has_come:
                 raise
@@ -177,6 +181,8 @@ class AsyncioBridge:
             if call.error is None or isinstance(call.error, FarSideEnded):
                 raise
             # Its clean-up failed: that matters more.
+        finally:
+            turns.waits -= 1
         # Not in the handler, where the cancel would take the place of what it was raised from.
         if call.error is not None:
             raise_error(call)
@@ -184,15 +190,14 @@ class AsyncioBridge:
 
     async def wait(self, future: "asyncio.Future[None]") -> None:
         """Wait for a future that the far side has done; whose loop gets its turns meanwhile."""
-        if self._kind == "guest":
-            await future
-            return
-        self.turns.look()
-        self.turns.waits += 1
+        turns = self._turns
+        if self._kind == "thread":
+            turns.look()
+        turns.waits += 1
         try:
             await future
         finally:
-            self.turns.waits -= 1
+            turns.waits -= 1
 
     def _refuse_elsewhere(self) -> None:
         try:
