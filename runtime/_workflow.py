@@ -57,7 +57,7 @@ class Workflow(Declares):
     # -- building ----------------------------------------------------------------------------
 
     def _declare(self, obj: tuple[Any, ...], kind: Kind | None, options: Mapping[str, Any]) -> Any:
-        return self._decorate(obj, kind, options)
+        return self.add_member(obj, kind, options)
 
     def _declare_map(
         self,
@@ -122,10 +122,19 @@ class Workflow(Declares):
         obj: tuple[Any, ...],
         kind: Kind | None,
         options: Mapping[str, Any],
-        group: Group,
+        group: Group | None = None,
     ) -> Any:
-        """Add a node to a group. Called by the group itself."""
-        return self._decorate(obj, kind, options, group)
+        """Add a node, perhaps as the member of a group. Called by the group itself."""
+        if obj:
+            (bare,) = obj
+            self._add(bare, kind, options, group)
+            return bare
+
+        def decorate(decorated: Any) -> Any:
+            self._add(decorated, kind, options, group)
+            return decorated
+
+        return decorate
 
     def _refuse_taken(self, name: str) -> None:
         taken: Mapping[str, Collection[str]] = {
@@ -137,24 +146,6 @@ class Workflow(Declares):
             raise ValueError(
                 f"{self.name!r} already has a {what} {name!r}; give one of the two another name="
             )
-
-    def _decorate(
-        self,
-        obj: tuple[Any, ...],
-        kind: Kind | None,
-        options: Mapping[str, Any],
-        group: Group | None = None,
-    ) -> Any:
-        if obj:
-            (bare,) = obj
-            self._add(bare, kind, options, group)
-            return bare
-
-        def decorate(decorated: Any) -> Any:
-            self._add(decorated, kind, options, group)
-            return decorated
-
-        return decorate
 
     def _add(
         self,
