@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from contextvars import copy_context
 from functools import partial
 from typing import Any
@@ -31,7 +31,10 @@ class AsyncioBridge:
         self._home = Queue(self._wake_home)
         self.far = Far()
         self._far_steps = GiveWay()
-        self._turns = HostGivesWay(self.loop.call_later, self._far_steps)
+        self._turns: AbstractContextManager[None] = nullcontext()
+        """Held while somebody here waits for what goes on there; a guest needs no lock for it."""
+        if kind == "thread":
+            self._turns = HostGivesWay(self.loop.call_later, self._far_steps)
         self._opened: asyncio.Future[None] = self.loop.create_future()
         self.over: asyncio.Future[None] = self.loop.create_future()
         """Done when the trio loop is no more."""
@@ -50,7 +53,8 @@ class AsyncioBridge:
         if self._kind == "guest":
             self._end_with_loop = self.loop.create_task(self._hold_loop(leave), name="trouper")
         try:
-            await asyncio.wait([self._opened, self.over], return_when=asyncio.FIRST_COMPLETED)
+            with self._turns:
+                await asyncio.wait([self._opened, self.over], return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             leave("the task that opened it was cancelled")
             await self.join(_nothing)
@@ -133,7 +137,8 @@ class AsyncioBridge:
             asyncio.CancelledError: this task was cancelled meanwhile.
         """
         try:
-            await outlast(self.over, on_cancel, gives_way=self._kind == "thread")
+            with self._turns:
+                await outlast(self.over, on_cancel, gives_way=self._kind == "thread")
         finally:
             if self._thread is not None:
                 self._thread.join()  # it has said that it is over, and has nothing more to do
@@ -168,12 +173,9 @@ class AsyncioBridge:
         arrive = answer.arrive if self._kind == "guest" else partial(self.home, answer.arrive)
         call = Call(partial(fn, *args, **named), arrive)
         self.far.start(call)
-        turns = self._turns  # as in `wait`, and not by it: a coroutine more is felt here
-        if self._kind == "thread":
-            turns.look()
-        turns.waits += 1
         try:
-            await answer.future
+            with self._turns:  # as in `wait`, and not by it: a coroutine more is felt here
+                await answer.future
         except asyncio.CancelledError:
             if answer.has_come:
                 raise
@@ -181,8 +183,6 @@ class AsyncioBridge:
             if call.error is None or isinstance(call.error, FarSideEnded):
                 raise
             # Its clean-up failed: that matters more.
-        finally:
-            turns.waits -= 1
         # Not in the handler, where the cancel would take the place of what it was raised from.
         if call.error is not None:
             raise_error(call)
@@ -190,14 +190,8 @@ class AsyncioBridge:
 
     async def wait(self, future: "asyncio.Future[None]") -> None:
         """Wait for a future that the far side has done; whose loop gets its turns meanwhile."""
-        turns = self._turns
-        if self._kind == "thread":
-            turns.look()
-        turns.waits += 1
-        try:
+        with self._turns:
             await future
-        finally:
-            turns.waits -= 1
 
     def _refuse_elsewhere(self) -> None:
         try:
@@ -217,7 +211,7 @@ class AsyncioBridge:
         answer.future = self.loop.create_future()
         with suppress(FarSideEnded):
             self.far.post(call.cancel)
-        with suppress(asyncio.CancelledError):
+        with suppress(asyncio.CancelledError), self._turns:
             await outlast(answer.future, _nothing, gives_way=self._kind == "thread")
 
 

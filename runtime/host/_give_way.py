@@ -54,8 +54,9 @@ class GiveWay(trio.abc.Instrument):
 class HostGivesWay:
     """Has the host's loop pause, while the loop of the actors has something to do but no turn.
 
-    It looks now and then from the moment that something crosses, until nobody waits and nothing
-    goes on. Whether the other loop starves shows after a pause: it makes a step then, but few.
+    It looks now and then from the moment that somebody waits for the other loop (`with` it), until
+    nobody does and nothing goes on there. Whether that loop starves shows after a pause: it makes a
+    step then, but few.
     """
 
     def __init__(self, later: Callable[[float, Callable[[], None]], object], far: GiveWay) -> None:
@@ -70,15 +71,18 @@ class HostGivesWay:
         self._looks = False
         self._seen = 0
         self._delay = EVERY
-        self.waits = 0
+        self._waits = 0
         """How many wait for the other loop now."""
 
-    def look(self) -> None:
-        """Begin to look, if it does not: something crosses."""
+    def __enter__(self) -> None:
+        self._waits += 1
         if not self._looks:
             self._looks = True
             self._delay = EVERY
             self._later(EVERY, self._look)
+
+    def __exit__(self, *_exc: object) -> None:
+        self._waits -= 1
 
     def _look(self) -> None:
         steps, self._seen = self._far.steps - self._seen, self._far.steps
@@ -88,7 +92,7 @@ class HostGivesWay:
             self._delay = EVERY
         elif self._delay < SELDOM:
             self._delay = min(2 * self._delay, SELDOM)
-        elif not self.waits:  # nor did it want any of the turns that it got
+        elif not self._waits:  # nor did it want any of the turns that it got
             self._looks = False
             return
         if steps < FEW:

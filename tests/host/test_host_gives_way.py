@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -19,6 +20,7 @@ class Host:
         self.wanted = 0
         """Steps that the other loop would make, if it could."""
         self.pauses = 0
+        self.waiting = ExitStack()
         monkeypatch.setattr(time, "sleep", self.pause)
 
     def pause(self, seconds: float) -> None:
@@ -43,7 +45,8 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Host:
 
 def test_one_that_starves_has_a_turn_in_each_millisecond(host: Host) -> None:
     host.wanted = 50
-    host.turns.look()
+    with host.turns:
+        pass
     seconds = list(host.looks())
     assert host.wanted == 0
     assert seconds[0] == EVERY
@@ -51,18 +54,20 @@ def test_one_that_starves_has_a_turn_in_each_millisecond(host: Host) -> None:
 
 
 def test_one_that_wants_nothing_is_left_alone(host: Host) -> None:
-    host.turns.look()
-    host.turns.look()  # it does already
+    with host.turns, host.turns:  # the second looks already
+        pass
     seconds = list(host.looks())
     assert host.pauses < 10
     assert seconds == sorted(seconds)
     assert seconds[-1] == SELDOM
-    host.turns.look()
+    with host.turns:
+        pass
     assert len(host.timers) == 1  # it begins anew
 
 
 def test_one_that_has_its_turns_costs_no_pause(host: Host) -> None:
-    host.turns.look()
+    with host.turns:
+        pass
     for number, seconds in enumerate(host.looks()):
         assert seconds == (OFTEN if number else EVERY)
         host.far.steps += FEW
@@ -73,8 +78,7 @@ def test_one_that_has_its_turns_costs_no_pause(host: Host) -> None:
 
 def test_it_looks_on_while_somebody_waits(host: Host) -> None:
     """What the far side does next may have no cause here: a timer there, a socket."""
-    host.turns.waits = 1
-    host.turns.look()
+    host.waiting.enter_context(host.turns)
     for number, seconds in enumerate(host.looks()):
         if number == 100:
             assert seconds == SELDOM
@@ -82,5 +86,5 @@ def test_it_looks_on_while_somebody_waits(host: Host) -> None:
         if number == 104:
             assert host.wanted == 0
             assert seconds == EVERY
-            host.turns.waits = 0
+            host.waiting.close()
     assert host.timers == []
