@@ -68,17 +68,20 @@ def test_one_that_wants_nothing_is_left_alone(host: Host) -> None:
 def test_one_that_has_its_turns_costs_no_pause(host: Host) -> None:
     with host.turns:
         pass
+    number = 0
     for number, seconds in enumerate(host.looks()):
         assert seconds == (OFTEN if number else EVERY)
         host.far.steps += FEW
         if number == 20:
             break
+    assert number == 20
     assert host.pauses == 0
 
 
 def test_it_looks_on_while_somebody_waits(host: Host) -> None:
     """What the far side does next may have no cause here: a timer there, a socket."""
     host.waiting.enter_context(host.turns)
+    number = 0
     for number, seconds in enumerate(host.looks()):
         if number == 100:
             assert seconds == SELDOM
@@ -87,4 +90,5 @@ def test_it_looks_on_while_somebody_waits(host: Host) -> None:
             assert host.wanted == 0
             assert seconds == EVERY
             host.waiting.close()
+    assert number > 104
     assert host.timers == []
